@@ -76,7 +76,10 @@ fn marks(text: &str) -> Vec<Mark> {
     });
     let tags = text.match_indices('<').filter_map(|(start, _)| {
         let (length, opens) = tag(&text[start..])?;
-        (!opens || !is_mention(&text[..start], &text[start + length..])).then_some(())?;
+        let (before, behind) = (&text[..start], &text[start + length..]);
+        let is_meant =
+            !opens || !is_mention(before, behind) && !is_parameter(before, &text[start..]);
+        is_meant.then_some(())?;
         Some(Mark { start, end: start + length, opens })
     });
     let channels = text.match_indices(CHANNEL).filter_map(|(start, _)| channel(text, start));
@@ -119,7 +122,14 @@ fn bare(text: &str) -> Vec<Mark> {
 /// Returns the length of a tag around thinking with which a text begins, and whether it opens.
 fn tag(text: &str) -> Option<(usize, bool)> {
     let end = text.bytes().take(TAG_MAX).position(|byte| byte == b'>')?;
-    let name = text[1..end].to_ascii_lowercase();
+    // `<thinking type="deep">`, `</think >`
+    let (name, attributes) = text[1..end].split_once(' ').unwrap_or((&text[1..end], ""));
+    (attributes.trim().is_empty() || attributes.contains('=')).then_some(())?;
+    let name = name.to_ascii_lowercase();
+    // Switches: `<no_think>`.
+    if name.trim_start_matches('/').starts_with("no") || name.ends_with("off") {
+        return None;
+    }
     let is_word = |c: char| c.is_ascii_alphanumeric() || "|/_:-".contains(c);
     let is_one = name.chars().all(is_word) && NAMES.iter().any(|known| name.contains(known));
     let begins = name.trim_start_matches('|');
@@ -132,9 +142,23 @@ fn tag(text: &str) -> Option<(usize, bool)> {
 /// Whether a sentence speaks of the tag between two texts: `I use the <think> tag`.
 fn is_mention(before: &str, behind: &str) -> bool {
     let is_letter = |c: char| c.is_alphabetic();
-    let is_quoted = before.ends_with('`') && behind.starts_with('`');
+    let quotes = [('`', '`'), ('"', '"'), ('\'', '\''), ('“', '”'), ('‘', '’')];
+    let is_quoted =
+        quotes.iter().any(|(open, close)| before.ends_with(*open) && behind.starts_with(*close));
+    let behind_blank = behind.strip_prefix(' ').unwrap_or_default();
+    let next = behind_blank.split(|c: char| !c.is_alphabetic()).next();
+    if matches!(next, Some("tag" | "tags" | "block" | "blocks")) {
+        return true;
+    }
     let goes_on = behind.strip_prefix(' ').is_some_and(|rest| rest.starts_with(char::is_lowercase));
     is_quoted || goes_on && before.strip_suffix(' ').is_some_and(|rest| rest.ends_with(is_letter))
+}
+
+/// Whether what looks like a tag is the parameter of a type: `List<Thought>`. `<think>` itself is a
+/// tag wherever it stands.
+fn is_parameter(before: &str, tag: &str) -> bool {
+    let is_known = ["<think>", "<thinking>"].iter().any(|known| tag.starts_with(known));
+    !is_known && before.ends_with(|c: char| c.is_alphanumeric() || c == '_')
 }
 
 /// Returns where a mark stands, in capitals or not.
@@ -181,6 +205,21 @@ mod tests {
         check(named, named, false, false);
         check("`<think>` and 7", "`<think>` and 7", false, false);
         check("So. <think> is it 5", "So. ", true, true);
+        for text in [
+            "```java\nList<Thought> t;\n```\n7",
+            "Vec<ThinkItem> 7",
+            "std::vector<Thought> 7",
+            "(<think> tags omitted) 7",
+            "\"<think>\" tags, 7",
+            "<nothink>7",
+            "<no_think>7",
+            "<think_off>7",
+        ] {
+            check(text, text, false, false);
+        }
+        check("<thinking type=\"deep\">5", "", true, true);
+        check("5</think >7", "7", true, false);
+        check("Okay<think>5", "Okay", true, true);
     }
 
     #[test]
