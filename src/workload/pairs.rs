@@ -11,6 +11,11 @@ use crate::workload::rows;
 /// What columns of questions are called.
 const QUESTIONS: [&str; 4] = ["question", "prompt", "problem", "input"];
 
+/// Columns of a file of samples that lm-evaluation-harness wrote: it has each document once for each
+/// filter, with the same answers (`evaluate` of lm_eval 0.4).
+const DOCUMENT: &str = "doc_id";
+const FILTER: &str = "filter";
+
 /// One row: a model's answer, and the right one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pair {
@@ -43,9 +48,17 @@ pub fn pairs(
 ) -> Result<impl Iterator<Item = Result<Pair, DataError>>, DataError> {
     let file = input.name().to_owned();
     let named = [columns.output, columns.gold].map(column_of);
-    let reads = |name: &str| QUESTIONS.contains(&name) || named.iter().any(|it| it == name);
+    let reads = |name: &str| {
+        QUESTIONS.contains(&name)
+            || [DOCUMENT, FILTER].contains(&name)
+            || named.iter().any(|it| it == name)
+    };
     let rows = rows::open(input, None, &reads)?;
-    Ok((0..).zip(rows).map(move |(number, row)| {
+    let mut filter = None;
+    let once = (0..).zip(rows).filter(move |(_, row)| {
+        !row.as_ref().is_ok_and(|row| is_of_another_filter(&row.fields, &mut filter))
+    });
+    Ok(once.map(move |(number, row)| {
         let row = row.map_err(|bad| bad.error)?;
         let told = |column: &str, what: &str| {
             let help = "--output-column and --gold-column say which columns are meant";
@@ -71,6 +84,16 @@ pub fn pairs(
         let question = QUESTIONS.iter().find_map(|name| row.fields.get(*name)?.as_str());
         Ok(Pair { row: number, question: question.map(str::to_owned), output, gold })
     }))
+}
+
+/// Whether a row says again, for another filter than the first row's, what an answer was.
+fn is_of_another_filter(fields: &Value, first: &mut Option<String>) -> bool {
+    match (fields.get(DOCUMENT), fields.get(FILTER)) {
+        (Some(Value::Number(_)), Some(Value::String(filter))) => {
+            first.get_or_insert_with(|| filter.clone()) != filter
+        }
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -99,6 +122,25 @@ mod tests {
         assert_eq!(read(list, "output").unwrap()[0].gold.as_deref(), Some("[\"five\",\"5\"]"));
         let nested = "{\"resps\":[[\"five\"]],\"gold\":\"5\"}";
         assert_eq!(read(nested, "/resps/0/0").unwrap(), [pair(0, "five", Some("5"))]);
+    }
+
+    #[test]
+    fn a_document_that_is_there_once_for_each_filter_is_one_answer() {
+        let row = |doc: u32, filter: &str| {
+            format!(
+                "{{\"doc_id\":{doc},\"filter\":\"{filter}\",\"output\":\"{doc}\",\"gold\":\"1\"}}\n"
+            )
+        };
+        let text = row(0, "strict-match")
+            + &row(1, "strict-match")
+            + &row(0, "flexible-extract")
+            + &row(1, "flexible-extract");
+        let rows = |text: &str| -> Vec<(u64, String)> {
+            read(text, "output").unwrap().into_iter().map(|pair| (pair.row, pair.output)).collect()
+        };
+        assert_eq!(rows(&text), [(0, "0".to_owned()), (1, "1".to_owned())]);
+        // A column of the same name in a file of another kind.
+        assert_eq!(rows(&text.replace("doc_id", "id")).len(), 4);
     }
 
     #[test]
