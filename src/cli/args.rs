@@ -758,8 +758,9 @@ pub(crate) struct ScoreArgs {
     /// Run directory, or a file of answers: JSON lines, CSV or Parquet; `-` reads standard input.
     #[arg(value_name = "DIR or FILE")]
     pub(crate) path: PathBuf,
-    /// Extractor: strict, flexible, number, answer-is, choice, whole, or a pattern. Without it: the
-    /// scenario's; for a file, strict and flexible.
+    /// Extractor: strict, flexible, number, answer-is, choice, first-line, answer-letter, whole,
+    /// `json:FIELD` with a name or a JSON pointer, or a pattern. Without it: the scenario's; for a
+    /// file, strict and flexible.
     #[arg(long = "extract", value_name = "EXTRACTOR")]
     pub(crate) extractors: Vec<String>,
     /// Show items with the answer's end, what was found and the gold: those on which the first two

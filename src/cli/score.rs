@@ -160,6 +160,10 @@ const STEPS: [(&str, Normalise); 2] =
 
 /// Reads an extractor as it is written on the command line: a name, else a pattern.
 fn extractor(text: &str) -> Result<ExtractorPlan, Failure> {
+    // As reports name it.
+    if let Some(field) = text.strip_prefix("json:").filter(|field| !field.is_empty()) {
+        return Ok(ExtractorPlan::JsonField(field.to_owned()));
+    }
     let known = named(text, &EXTRACTORS, "--extract")?;
     Ok(known.unwrap_or_else(|| ExtractorPlan::Regex {
         name: text.to_owned(),
@@ -199,6 +203,9 @@ mod tests {
     #[test]
     fn a_word_that_is_nearly_a_name_is_no_pattern() {
         assert!(matches!(extractor("number"), Ok(ExtractorPlan::Number)));
+        assert!(
+            matches!(extractor("json:/answer"), Ok(ExtractorPlan::JsonField(field)) if field == "/answer")
+        );
         for text in ["numbr", "Number", "flexibel", "answer_is"] {
             assert_eq!(extractor(text).unwrap_err().exit, Exit::Usage, "{text}");
         }

@@ -183,11 +183,14 @@ pub(crate) fn name_of(plan: &ExtractorPlan) -> String {
     }
 }
 
-/// Returns a field of the first JSON object in the text that has it.
+/// Returns a field, by its name or by a JSON pointer, of the first JSON object in the text that has
+/// it.
 fn json_field(text: &str, field: &str) -> Option<String> {
     text.match_indices('{').take(MAX_JSON_PLACES).find_map(|(place, _)| {
         let mut values = serde_json::Deserializer::from_str(&text[place..]).into_iter::<Value>();
-        match values.next()?.ok()?.get(field)? {
+        let value = values.next()?.ok()?;
+        let is_pointer = field.starts_with('/');
+        match if is_pointer { value.pointer(field) } else { value.get(field) }? {
             Value::String(answer) => Some(answer.clone()),
             Value::Null => None,
             other => Some(other.to_string()),
@@ -266,6 +269,8 @@ mod tests {
         check(&plan, r#"Sure {x}: {"answer": "42", "why": "so"} done"#, Some("42"));
         check(&plan, r#"{"answer": 4.5}"#, Some("4.5"));
         check(&plan, r#"{"other": 1}"#, None);
+        let pointer = ExtractorPlan::JsonField("/result/answer".to_owned());
+        check(&pointer, r#"So: {"result": {"answer": "42"}}"#, Some("42"));
         check(&plan, r#"{"answer": null}"#, None);
         check(&plan, &"{".repeat(100_000), None);
     }
