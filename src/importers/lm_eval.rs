@@ -1,5 +1,7 @@
 //! lm-evaluation-harness's `results_….json`: accuracies by task and filter.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use crate::importers::measurement::{Measurement, number, text};
@@ -24,6 +26,8 @@ const OF_MODEL: [&str; 8] = [
     "load_in_8bit",
     "enable_thinking",
 ];
+/// Why a task is no measurement.
+const NO_SHARE: &str = "it has none of `exact_match`, `acc` and `acc_norm`";
 /// Level of the intervals.
 const LEVEL: f64 = 0.95;
 
@@ -32,23 +36,85 @@ pub(super) fn read(document: &Value) -> Option<Result<Vec<Measurement>, String>>
     let results = document.get("results")?.as_object()?;
     document.get("n-samples").or_else(|| document.get("configs"))?;
     let found: Vec<Measurement> =
-        results.iter().filter_map(|(name, task)| task_of(document, name, task)).collect();
+        results.iter().filter_map(|(name, task)| task_of(document, name, task).ok()).collect();
     let why = "no task of it has `exact_match`, `acc` or `acc_norm` with a number of samples";
     Some(if found.is_empty() { Err(why.to_owned()) } else { Ok(found) })
 }
 
-fn task_of(document: &Value, name: &str, task: &Value) -> Option<Measurement> {
-    let samples = document.get("n-samples")?.get(name)?;
-    let n = number(samples, "/effective")? as u64;
-    let shares = task.as_object()?;
+/// Names the tasks of results of the harness that are no measurement, and why.
+pub(super) fn left_out(document: &Value) -> Vec<String> {
+    let results = document.get("results").and_then(Value::as_object);
+    let why = |(name, task): (&String, &Value)| {
+        let why = task_of(document, name, task).err()?;
+        Some(format!("task {name}: {why}"))
+    };
+    results.into_iter().flatten().filter_map(why).collect()
+}
+
+/// Returns of how many samples a task is; of a group, the sum over all tasks below it.
+fn n_samples(document: &Value, name: &str) -> Result<u64, &'static str> {
+    let n_of = |task: &str| {
+        let samples = document.get("n-samples")?.get(task)?;
+        Some(number(samples, "/effective")? as u64)
+    };
+    let of_group = || tasks_below(document, name).into_iter().map(n_of).sum::<Option<u64>>();
+    let n = n_of(name).or_else(of_group).filter(|n| *n > 0);
+    n.ok_or("the file does not say of how many samples it is")
+}
+
+/// Returns the tasks of a group, those of the groups in it too, each once.
+fn tasks_below<'d>(document: &'d Value, group: &'d str) -> BTreeSet<&'d str> {
+    let members = |of: &str| document.get("group_subtasks")?.get(of)?.as_array();
+    let (mut tasks, mut seen, mut open) = (BTreeSet::new(), BTreeSet::new(), vec![group]);
+    while let Some(of) = open.pop() {
+        if !seen.insert(of) {
+            continue;
+        }
+        match members(of).filter(|members| !members.is_empty()) {
+            Some(members) => open.extend(members.iter().filter_map(Value::as_str)),
+            None => drop(tasks.insert(of)),
+        }
+    }
+    tasks.remove(group);
+    tasks
+}
+
+/// Whether a share is one of samples: of a group, whether it is that of all samples below it. Groups
+/// can be means of their tasks instead.
+fn is_of_samples(document: &Value, name: &str, key: &str, share: &Value) -> bool {
+    let below = tasks_below(document, name);
+    let Some(share) = share.as_f64().filter(|_| !below.is_empty()) else { return true };
+    let correct = |task: &&str| {
+        let share = document.get("results")?.get(*task)?.get(key)?.as_f64()?;
+        Some(share * n_samples(document, task).ok()? as f64)
+    };
+    let correct: Option<f64> = below.iter().map(correct).sum();
+    let n = n_samples(document, name).unwrap_or(0) as f64;
+    // Half a sample is what rounding can make of a count.
+    correct.is_some_and(|correct| (correct - share * n).abs() < 0.5)
+}
+
+fn task_of(document: &Value, name: &str, task: &Value) -> Result<Measurement, &'static str> {
+    let told = task.as_object().ok_or(NO_SHARE)?;
+    let is_share = |key: &str| {
+        let metric = key.split_once(',').map(|(metric, _)| metric);
+        metric.is_some_and(|metric| SHARES.contains(&metric))
+    };
+    if !told.iter().any(|(key, share)| is_share(key) && share.is_number()) {
+        return Err(NO_SHARE);
+    }
+    let n = n_samples(document, name)?;
+    let shares = told.iter().filter(|(key, share)| is_of_samples(document, name, key, share));
+    let shares: Map<String, Value> =
+        shares.map(|(key, share)| (key.clone(), share.clone())).collect();
     let mut accuracy: Vec<Accuracy> =
-        SHARES.iter().flat_map(|it| by_filter(shares, it, n)).collect();
+        SHARES.iter().flat_map(|it| by_filter(&shares, it, n)).collect();
     // The harness writes its filters in the order of their names; ours come in theirs.
     let rank = |it: &Accuracy| FILTERS.iter().position(|(_, ours)| *ours == it.extractor);
     accuracy.sort_by_key(|it| rank(it).unwrap_or(FILTERS.len()));
     let model = text(document, "/model_name").filter(|name| !name.is_empty());
     if accuracy.is_empty() {
-        return None;
+        return Err("it is a mean over its tasks, which is no share of samples");
     }
     let mut found = Measurement {
         version: text(document, "/lm_eval_version"),
@@ -73,7 +139,7 @@ fn task_of(document: &Value, name: &str, task: &Value) -> Option<Measurement> {
         let value = model_args.and_then(|it| it.get(name)).cloned().or_else(in_text);
         found.configured(name, value.as_ref());
     }
-    Some(found)
+    Ok(found)
 }
 
 /// Returns an argument of `pretrained=…,dtype=…`.

@@ -84,6 +84,11 @@ impl Measurement {
         self.values == other.values && is_same()
     }
 
+    /// Whether it tells speeds and not the load at which they were measured.
+    pub(super) fn is_of_no_known_load(&self) -> bool {
+        self.load == Load::Unsaid && !self.values.is_empty()
+    }
+
     /// Sets a figure that the tool tells.
     pub(super) fn figure(&mut self, metric: MetricId, value: Option<f64>) {
         self.set(Quantity::figure(metric), value);

@@ -109,7 +109,17 @@ impl Tool {
             Self::LmEval => lm_eval::read(document),
         }
     }
+
+    /// Says what of a document that it wrote is no measurement, and why.
+    fn left_out(self, document: &Value) -> impl Iterator<Item = String> {
+        let of_tasks = (self == Self::LmEval).then(|| lm_eval::left_out(document));
+        of_tasks.into_iter().flatten()
+    }
 }
+
+/// What a file of speeds lacks whose load cannot be told.
+const NO_LOAD: &str =
+    "it does not say at what load it was measured, or not as any known version does";
 
 /// What a result file holds.
 #[derive(Clone, Debug)]
@@ -175,6 +185,8 @@ pub(crate) enum ImportError {
 pub(crate) struct ResultFile {
     tool: Tool,
     measurements: Vec<Measurement>,
+    /// What of it is no measurement, and why.
+    left_out: Vec<String>,
 }
 
 impl ResultFile {
@@ -197,7 +209,7 @@ pub(crate) fn read(name: &str, text: &[u8]) -> Result<ResultFile, ImportError> {
     let (text, _) = mend(text);
     let documents = serde_json::Deserializer::from_str(&text).into_iter::<Value>();
     let mut found: Option<Tool> = None;
-    let mut measurements = Vec::new();
+    let (mut measurements, mut left_out) = (Vec::new(), Vec::new());
     let mut all = Vec::new();
     for document in documents {
         match document.map_err(|error| ImportError::NotJson(error.to_string()))? {
@@ -214,16 +226,21 @@ pub(crate) fn read(name: &str, text: &[u8]) -> Result<ResultFile, ImportError> {
         };
         let (tool, read) = tools.into_iter().find_map(known).ok_or_else(unknown)?;
         measurements.extend(read.map_err(|why| ImportError::Lacks { tool, why })?);
+        left_out.extend(tool.left_out(&document).map(|what| format!("{name}: {what}")));
         found = Some(tool);
     }
     let tool = found.ok_or(ImportError::Unknown)?;
     if measurements.is_empty() {
         return Err(ImportError::Lacks { tool, why: tool.lacks().to_owned() });
     }
+    // Such speeds would be trials of one another and compared as those of one load.
+    if measurements.iter().any(Measurement::is_of_no_known_load) {
+        return Err(ImportError::Lacks { tool, why: NO_LOAD.to_owned() });
+    }
     for measurement in &mut measurements {
         name.clone_into(&mut measurement.file);
     }
-    Ok(ResultFile { tool, measurements })
+    Ok(ResultFile { tool, measurements, left_out })
 }
 
 impl Results {
@@ -238,8 +255,11 @@ impl Results {
         if let Some(other) = files.iter().find(|file| file.tool != tool) {
             return Err(ImportError::Several { one: tool, other: other.tool });
         }
-        let measurements: Vec<Measurement> =
-            files.into_iter().flat_map(|file| file.measurements).collect();
+        let mut measurements = Vec::new();
+        for file in files {
+            measurements.extend(file.measurements);
+            left_out.extend(file.left_out);
+        }
         let version = measurements.iter().find_map(|it| it.version.clone());
         let prompt_tokens_by = measurements.first().map_or("", |it| it.prompt_tokens_by);
         let mut found = Vec::new();

@@ -179,6 +179,125 @@ fn a_load_is_what_the_tool_was_asked_for() {
     assert!(guided("\"type_\": \"trace\"").starts_with("trace, max_concurrency 4"));
 }
 
+/// An export of AIPerf with a configuration of the versions 0.3 to 0.8.
+fn older_aiperf(loadgen: &str, input: &str) -> Vec<u8> {
+    let mut document: Value = serde_json::from_slice(AIPERF).unwrap();
+    let endpoint = serde_json::json!({"model_names": ["sim"], "type": "chat", "streaming": true});
+    let of = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+    document["input_config"] = serde_json::json!({
+        "endpoint": endpoint, "input": of(input), "loadgen": of(loadgen),
+    });
+    document.to_string().into_bytes()
+}
+
+#[test]
+fn an_older_aiperf_tells_its_load_as_the_newer_one_does() {
+    let check = |loadgen: &str, name: &str, expected: &str| {
+        let found = results(&older_aiperf(loadgen, "{}"));
+        assert_eq!(names(&found), [name]);
+        assert_eq!(found.side_cells()[0].load.as_deref(), Some(expected), "{loadgen}");
+    };
+    let closed = r#"[{"closed":{"concurrency":4}}]"#;
+    check(r#"{"concurrency": 4, "request_count": 80}"#, "concurrency=4", closed);
+    check(
+        r#"{"concurrency": 8, "request_rate": 5, "arrival_pattern": "constant"}"#,
+        "rate=5,max-in-flight=8",
+        r#"[{"constant":{"rate_per_s":5.0}} max-in-flight 8]"#,
+    );
+    check(
+        r#"{"request_rate": 5, "request_rate_mode": "poisson"}"#,
+        "rate=5",
+        r#"[{"poisson":{"rate_per_s":5.0}}]"#,
+    );
+    check(
+        r#"{"request_rate": 5, "arrival_pattern": "gamma", "arrival_smoothness": 0.5}"#,
+        "rate=5",
+        r#"[{"gamma":{"rate_per_s":5.0,"burstiness":0.5}}]"#,
+    );
+    let users = "user_centric, num_users 3, user_centric_rate 5";
+    check(r#"{"user_centric_rate": 5, "num_users": 3}"#, &format!("arrivals={users}"), users);
+    let traced = results(&older_aiperf(r#"{"request_count": 80}"#, r#"{"fixed_schedule": true}"#));
+    assert_eq!(names(&traced), ["arrivals=fixed_schedule"]);
+    let [few, many] = [4, 64].map(|n| older_aiperf(&format!(r#"{{"concurrency": {n}}}"#), "{}"));
+    assert_eq!(names(&folder(&[&few, &many])), ["concurrency=4", "concurrency=64"]);
+    check_apart(&few, &many, 0);
+    check_apart(&few, &few, 1);
+}
+
+#[test]
+fn speeds_at_a_load_that_nobody_says_are_refused() {
+    let refused = |text: &[u8]| read("a.json", text).unwrap_err().to_string();
+    insta::assert_snapshot!(
+        refused(&older_aiperf(r#"{"request_count": 80}"#, "{}")),
+        @"it is of AIPerf, but it does not say at what load it was measured, or not as any known version does"
+    );
+    let [mut unsaid, mut twice]: [Value; 2] =
+        [AIPERF, AIPERF].map(|text| serde_json::from_slice(text).unwrap());
+    unsaid["input_config"] = Value::Null;
+    assert!(refused(unsaid.to_string().as_bytes()).contains("at what load"));
+    let phases = twice["input_config"]["phases"].as_array_mut().unwrap();
+    let mut second = phases[0].clone();
+    (second["name"], second["concurrency"]) = ("more".into(), 64.into());
+    phases.push(second);
+    assert!(refused(twice.to_string().as_bytes()).contains("at what load"));
+    let guided = changed(GUIDELLM, &[("\"type_\": \"concurrent\"", "\"kind_\": \"concurrent\"")]);
+    assert!(refused(&guided).starts_with("it is of GuideLLM, but it does not say at what load"));
+}
+
+#[test]
+fn a_phase_without_a_rate_of_its_own_is_no_closed_loop() {
+    let phase = |phase: &str| {
+        let mut document: Value = serde_json::from_slice(AIPERF).unwrap();
+        document["input_config"]["phases"][0] = serde_json::from_str(phase).unwrap();
+        let found = results(document.to_string().as_bytes());
+        found.side_cells()[0].load.clone().unwrap()
+    };
+    let series = r#"{"name": "profiling", "type": "poisson", "concurrency": 4,
+                     "rate_series": {"initial_qps": 1, "final_qps": 9}}"#;
+    assert_eq!(phase(series), "rate series, concurrency 4");
+    let named = r#"{"name": "peak", "kind": "profiling", "type": "concurrency"}"#;
+    assert_eq!(phase(named), r#"[{"closed":{"concurrency":1}}]"#, "1 is its default");
+}
+
+/// Results of the harness for a group of two tasks, and one with a metric that is no share.
+fn harness_group(share: f64) -> Vec<u8> {
+    let mut document: Value = serde_json::from_slice(LM_EVAL).unwrap();
+    document["results"] = serde_json::json!({
+        "mmlu": {"alias": "mmlu", "acc,none": share, "acc_stderr,none": 0.01},
+        "mmlu_a": {"acc,none": 0.4},
+        "mmlu_b": {"acc,none": 0.6},
+        "humaneval": {"pass@1,create_test": 0.5},
+        "lost": {"acc,none": 0.5},
+    });
+    let samples = |n: u32| serde_json::json!({"original": n, "effective": n});
+    document["n-samples"] = serde_json::json!({
+        "mmlu_a": samples(100), "mmlu_b": samples(300), "humaneval": samples(164),
+    });
+    document["group_subtasks"] = serde_json::json!({
+        "mmlu": ["mmlu_stem", "mmlu_b"], "mmlu_stem": ["mmlu_a"],
+    });
+    document.to_string().into_bytes()
+}
+
+#[test]
+fn a_group_of_the_harness_is_of_all_its_samples_and_what_is_no_share_is_named() {
+    let found = results(&harness_group(0.55));
+    let of_group = found.cell("task=mmlu").expect("a group is a task");
+    let accuracy = &of_group.accuracy[0];
+    assert_eq!((accuracy.correct, accuracy.n, accuracy.share), (220, 400, Some(0.55)));
+    assert_eq!(names(&found).len(), 3);
+    let mut left_out = vec![
+        "0: task humaneval: it has none of `exact_match`, `acc` and `acc_norm`",
+        "0: task lost: the file does not say of how many samples it is",
+    ];
+    assert_eq!(found.left_out(), left_out);
+    // The mean over tasks, where they are not of one size, has no number of samples.
+    let found = results(&harness_group(0.5));
+    assert_eq!(names(&found), ["task=mmlu_a", "task=mmlu_b"]);
+    left_out.push("0: task mmlu: it is a mean over its tasks, which is no share of samples");
+    assert_eq!(found.left_out(), left_out);
+}
+
 #[test]
 fn a_cap_that_holds_a_rate_back_is_another_load_of_another_name() {
     let rate = ("\"request_rate\":\"inf\"", "\"request_rate\":5.0");
