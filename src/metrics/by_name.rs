@@ -8,11 +8,15 @@ use crate::score::Accuracy;
 impl Quantity {
     /// Reads the quantity of a cell; `None` when the cell does not have it at all.
     pub(crate) fn read(&self, cell: &CellSummary) -> Option<Figure> {
+        let part = self.metric.part.as_deref();
         match self.statistic {
             Statistic::Value if self.id() == MetricId::Accuracy => {
-                cell.accuracy.first().map(accuracy_by)
+                let is_asked = |it: &&Accuracy| part.is_none_or(|name| it.extractor == name);
+                cell.accuracy.iter().find(is_asked).map(accuracy_by)
             }
             Statistic::Value => cell.figures.get(&self.metric).cloned(),
+            // Of a part nothing but figures is known.
+            Statistic::Mean | Statistic::Percentile(_) if part.is_some() => None,
             Statistic::Mean => cell.distributions.get(&self.id()).map(mean),
             Statistic::Percentile(p) => percentile(cell.distributions.get(&self.id())?, p),
         }
@@ -86,5 +90,8 @@ mod tests {
         let accuracy = Quantity::figure(MetricId::Accuracy).read(&cell).unwrap();
         assert_eq!((accuracy.value, accuracy.n), (Some(50.0), 100));
         assert_eq!(Quantity::mean(MetricId::Ttft).read(&cell), None);
+        let of = |part: &str| Quantity::part(MetricId::Accuracy, part).read(&cell);
+        assert_eq!(of(&cell.accuracy[0].extractor), Some(accuracy));
+        assert_eq!(of("nope"), None, "the number of another extractor");
     }
 }

@@ -147,7 +147,9 @@ impl Condition {
 }
 
 fn subject(text: &str) -> Result<Subject, ConditionError> {
-    if let Some(extractor) = text.strip_prefix("accuracy.").filter(|name| !name.is_empty()) {
+    // Comparisons write `accuracy/strict` themselves.
+    let part = text.strip_prefix("accuracy.").or_else(|| text.strip_prefix("accuracy/"));
+    if let Some(extractor) = part.filter(|name| !name.is_empty()) {
         return Ok(Subject::AccuracyBy(extractor.to_owned()));
     }
     let name = text.split(['.', '/']).next().unwrap_or_default();
@@ -158,6 +160,9 @@ fn subject(text: &str) -> Result<Subject, ConditionError> {
     let tag = &quantity.metric;
     let wrong = |why: String| Err(ConditionError::Statistic(why));
     match (quantity.id().row().shape, quantity.statistic) {
+        (Shape::Distribution, _) if tag.part.is_some() => {
+            wrong(format!("`{}` has no parts: `{tag}` is not a metric", quantity.id()))
+        }
         (Shape::Distribution, Statistic::Value) => {
             wrong(format!("`{tag}` is a distribution: write {tag}.p50, {tag}.p99 or {tag}.mean"))
         }
@@ -238,6 +243,7 @@ mod tests {
         let found = Condition::parse("accuracy.strict >= 0.9").unwrap();
         assert_eq!(found.subject, Subject::AccuracyBy("strict".to_owned()));
         assert_eq!(found.limit, Limit::Value(90.0));
+        assert_eq!(Condition::parse("accuracy/strict >= 0.9").unwrap(), found);
         assert_eq!(limit_of("accuracy >= 90%"), Limit::Value(90.0));
         let metric = |text: &str| Condition::parse(text).unwrap().subject.metric();
         assert_eq!(metric("goodput >= 0.99"), MetricId::GoodputShare);
@@ -250,6 +256,7 @@ mod tests {
             ("ttft.p99", "`ttft.p99` has no `<`, `<=`, `>` or `>=`"),
             ("tftt.p99 < 5ms", "`tftt` is not a metric"),
             ("ttft < 5ms", "`ttft` is a distribution: write ttft.p50, ttft.p99 or ttft.mean"),
+            ("ttft/a.p50 < 5ms", "`ttft` has no parts: `ttft/a.p50` is not a metric"),
             ("load_time.p50 < 5s", "`load_time` is one figure: write load_time alone"),
             (
                 "ttft.p42 < 5ms",

@@ -1,5 +1,6 @@
 //! Gates: what a scenario and a command line require of the numbers.
 
+use crate::metrics::bounds::is_unlimited;
 use crate::metrics::by_name::accuracy_by;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::condition::{Condition, Limit, Operator, Subject};
@@ -129,14 +130,7 @@ pub(crate) fn of_cell(
         Limit::OfBaseline(times) => {
             let base = base();
             result.limit = base.as_ref().ok().map(|base| times * base.value);
-            base.map(|base| {
-                let (ratio, interval) = ratio(value, interval, base);
-                // The baseline has an interval of its own, which the number's does not show.
-                let why = interval.map(|(low, high)| {
-                    format!("it lies between {low:.3} and {high:.3} times the baseline's")
-                });
-                (holds(condition.operator, ratio, interval, times), why)
-            })
+            base.map(|base| over_baseline(condition.operator, value, interval, base, times))
         }
         Limit::Points(points) => {
             let base = base();
@@ -227,20 +221,40 @@ pub(crate) fn base_of(condition: &Condition, cell: &CellSummary) -> Result<Basel
     Ok(BaselineNumber { value, interval: with_bound(value, &figure) })
 }
 
-/// Returns a number over that of the baseline, with an interval where either has one: the other is
-/// taken as it stands.
-fn ratio(
+/// Whether a condition holds of a number over that of the baseline, and where that lies. Where one of
+/// them has no interval, it is taken as it stands.
+fn over_baseline(
+    operator: Operator,
     value: f64,
     interval: Option<(f64, f64)>,
     base: BaselineNumber,
-) -> (f64, Option<(f64, f64)>) {
+    times: f64,
+) -> (Option<bool>, Option<String>) {
+    if interval.or(base.interval).is_none() {
+        return (holds(operator, value / base.value, None, times), None);
+    }
+    let open = |(low, high)| (low, if is_unlimited(high) { f64::INFINITY } else { high });
+    let interval = interval.map(open);
+    let base = BaselineNumber { interval: base.interval.map(open), ..base };
     let estimate = |value, ends: Option<(f64, f64)>| {
         let ends = ends.unwrap_or((value, value));
         Estimate { value, interval: Interval::from(ends) }
     };
     let both = (estimate(value, interval), estimate(base.value, base.interval));
-    let found = interval.or(base.interval).and_then(|_| ratio_of_estimates(both.0, both.1));
-    (value / base.value, found.map(|found| found.interval.ends()))
+    let Some(ratio) = ratio_of_estimates(both.0, both.1) else {
+        // The ratio has no interval then. What is left over the limit has one.
+        let limit = BaselineNumber {
+            value: times * base.value,
+            interval: base.interval.map(|(low, high)| (times * low, times * high)),
+        };
+        let (over, interval) = difference(value, interval, limit);
+        let why = "its interval or that of the baseline reaches 0 or has no end";
+        return (holds(operator, over, interval, 0.0), Some(why.to_owned()));
+    };
+    let (low, high) = ratio.interval.ends();
+    // The baseline has an interval of its own, which the number's does not show.
+    let why = format!("it lies between {low:.3} and {high:.3} times the baseline's");
+    (holds(operator, ratio.value, Some((low, high)), times), Some(why))
 }
 
 /// Returns a number minus that of the baseline, with an interval where either has one.

@@ -1,5 +1,6 @@
 //! Gates are passed by numbers alone.
 
+use crate::metrics::bounds::UNLIMITED;
 use crate::metrics::catalogue::{MetricId, MetricKey};
 use crate::metrics::gates::{baseline_of, judge};
 use crate::metrics::summary::{
@@ -94,6 +95,40 @@ fn a_baseline_gives_the_limit_and_its_own_doubt() {
     let other = CellSummary { name: "other".to_owned(), ..fast(96.0, None) };
     let expected = "the baseline, old, has no cell of this name".to_owned();
     assert_eq!(why(&gate, other), (GateOutcome::Undecided, expected));
+}
+
+#[test]
+fn a_number_that_may_be_0_or_has_no_end_is_not_judged_by_its_middle() {
+    let check = |base: Option<(f64, f64)>, value, interval, expected: GateOutcome| {
+        let must_not = vec!["output_throughput < 0.95 x baseline".to_owned()];
+        let mut gate = GatePlan { must_not, ..GatePlan::default() };
+        gate.baseline = Some(baseline_of(&gate, "old".to_owned(), &[fast(100.0, base)]));
+        let found = judged(&gate, fast(value, interval));
+        assert_eq!(found.outcome, expected, "{found:?}");
+        let is_open = expected == GateOutcome::Undecided;
+        assert_eq!(found.why.is_some_and(|why| why.contains("reaches 0")), is_open);
+    };
+    let base = Some((80.0, 120.0));
+    check(base, 79.0, Some((-91.0, 249.0)), GateOutcome::Undecided);
+    check(base, 140.0, Some((-30.0, 310.0)), GateOutcome::Undecided);
+    check(base, 140.0, Some((130.0, UNLIMITED)), GateOutcome::Met);
+    check(None, 140.0, Some((0.0, UNLIMITED)), GateOutcome::Undecided);
+    check(Some((-20.0, 220.0)), 300.0, Some((290.0, 310.0)), GateOutcome::Met);
+    check(None, 20.0, Some((-10.0, 50.0)), GateOutcome::Missed);
+    check(None, 0.0, None, GateOutcome::Missed);
+}
+
+#[test]
+fn a_gate_on_the_accuracy_by_an_extractor_reads_no_other_ones_number() {
+    let cell = with_accuracy(measured_cell("a", "fp16"), 95, 100);
+    let name = cell.accuracy[0].extractor.clone();
+    for sign in ['.', '/'] {
+        let found = judged(&must(&format!("accuracy{sign}{name} > 0.8")), cell.clone());
+        assert_eq!((found.outcome, found.value), (GateOutcome::Met, Some(95.0)));
+        let (outcome, why) = why(&must(&format!("accuracy{sign}nope > 0.8")), cell.clone());
+        assert_eq!(outcome, GateOutcome::Missed);
+        assert_eq!(why, format!("no extractor is named nope; there are {name}"));
+    }
 }
 
 #[test]
