@@ -1,6 +1,6 @@
 //! `bench history`: metrics over many runs, and where they changed for good.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::analysis::compared::ComparedRun;
@@ -44,6 +44,17 @@ pub(crate) fn show(args: &HistoryArgs, colour: Colour) -> Result<Exit, Failure> 
     };
     let alpha = args.alpha.unwrap_or(Rules::of(newest.plan.compare).alpha);
     runs.sort_by_key(|(begun, _)| *begun);
+    let mut seen: HashMap<(u64, String), PathBuf> = HashMap::new();
+    runs.retain(|(begun, run)| {
+        let first = seen.entry((*begun, run.name().to_owned())).or_insert(run.dir().to_owned());
+        // A run without events does not say when it began.
+        let is_first = *begun == 0 || first == run.dir();
+        if !is_first {
+            let why = format!("it is the same run as {}", first.display());
+            left_out.push(LeftOut { what: name(run.dir()), why });
+        }
+        is_first
+    });
     let dates: Vec<String> = runs.iter().map(|(begun, _)| utc(*begun)).collect();
     let past = runs.iter().zip(&dates).map(|((_, run), started)| PastRun {
         name: run.name(),

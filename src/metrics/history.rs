@@ -10,7 +10,7 @@ use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare::{is_main, is_of_whole_run, sides};
 use crate::metrics::per_trial;
 use crate::metrics::quantity::Quantity;
-use crate::metrics::summary::{CellSummary, NumberState, Summary};
+use crate::metrics::summary::{CellStatus, CellSummary, NumberState, Summary};
 use crate::stats::change_point::{self, Step};
 use crate::stats::drift::{self, Change, Drift};
 use crate::stats::verdict::Verdict;
@@ -43,6 +43,13 @@ pub(crate) struct History {
     pub(crate) runs: Vec<RunPoint>,
     /// One per cell and quantity, of the load time one per alternative.
     pub(crate) series: Vec<Series>,
+    /// The least factor, above 1, by which the last run must differ from all before it for half of the
+    /// series to show a step, at the noise of each; absent where no series has enough runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) least_step: Option<f64>,
+    /// Cells and numbers that runs tried and could not measure.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) unmeasured: Vec<Unmeasured>,
     /// Runs and numbers that are no part of it.
     pub(crate) left_out: Vec<LeftOut>,
 }
@@ -53,6 +60,24 @@ pub(crate) struct LeftOut {
     /// The run's name, or the number.
     pub(crate) what: String,
     /// Why.
+    pub(crate) why: String,
+}
+
+/// A cell that did not come to its end in some runs, or numbers of it that are INVALID there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Unmeasured {
+    /// Name of the cell, as in its series.
+    pub(crate) cell: String,
+    /// The numbers; empty where it is the cell with all of them.
+    pub(crate) quantities: Vec<Quantity>,
+    /// What became of it in the last of these runs.
+    pub(crate) state: CellStatus,
+    /// Indexes of the runs.
+    pub(crate) runs: Vec<usize>,
+    /// The first run from which on it holds in every run that has the cell; absent where a later one
+    /// was measured.
+    pub(crate) since: Option<usize>,
+    /// Why, in the last of these runs.
     pub(crate) why: String,
 }
 
@@ -81,6 +106,9 @@ pub(crate) struct Series {
     /// Geometric mean over the trials of each run, the arithmetic one where a trial has 0; absent where
     /// the run has no such number.
     pub(crate) values: Vec<Option<f64>>,
+    /// What a run has in place of the number, where it tried to measure it: the cell failed, or the
+    /// number is INVALID.
+    pub(crate) states: Vec<Option<CellStatus>>,
     /// Version of the engine in each run; absent where it is not known.
     pub(crate) versions: Vec<Option<String>>,
     /// Changes of level, the oldest first.
@@ -133,17 +161,29 @@ pub(crate) fn history(runs: &[PastRun<'_>], all: bool, alpha: f64) -> History {
         quantity: quantity.clone(),
         unit: quantity.id().unit().to_owned(),
         values: vec![None; runs.len()],
+        states: vec![None; runs.len()],
         versions: vec![None; runs.len()],
         steps: Vec::new(),
         drift: None,
     };
     // In the order in which cells first came, and of documents.
     let mut series: BTreeMap<(usize, usize), Series> = BTreeMap::new();
+    let mut tries = Tries::default();
     for (at, run) in runs.iter().enumerate() {
         let mut starts: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
-        for cell in run.summary.cells.iter().filter(|cell| cell.takes_part()) {
+        for cell in &run.summary.cells {
             let (place, name) = known.place(cell);
+            let state = (!cell.takes_part()).then_some(cell.validity.status);
+            tries.add(place, None, at, &name, state.map(|state| (state, cell)));
+            if state.is_some() {
+                continue;
+            }
             for (rank, quantity) in quantities.iter().enumerate() {
+                if let Some(found) = quantity.read(cell) {
+                    let is_invalid = found.state == Some(NumberState::Invalid);
+                    let state = is_invalid.then_some((CellStatus::Invalid, cell));
+                    tries.add(place, Some(rank), at, &name, state);
+                }
                 if let Some(why) = per_trial::too_few(cell, quantity) {
                     let what = || format!("{} of {name}", quantity.label());
                     let (_, n_runs) = too_few
@@ -171,11 +211,18 @@ pub(crate) fn history(runs: &[PastRun<'_>], all: bool, alpha: f64) -> History {
             }
         }
     }
+    for ((place, rank), one) in &mut series {
+        for (at, state) in tries.of(*place, *rank) {
+            one.states[at] = Some(state).filter(|_| one.values[at].is_none());
+        }
+    }
     let mut series: Vec<Series> = series.into_values().collect();
     let n_judged = series.iter().filter(|it| it.n() >= change_point::N_LEAST).count();
+    let alpha_each = alpha / n_judged.max(1) as f64;
     for one in &mut series {
-        one.judge(alpha / n_judged.max(1) as f64);
+        one.judge(alpha_each);
     }
+    let least_step = least_step(&series, alpha_each);
     let point = |run: &PastRun<'_>| RunPoint {
         name: run.name.to_owned(),
         started: run.started.to_owned(),
@@ -190,8 +237,92 @@ pub(crate) fn history(runs: &[PastRun<'_>], all: bool, alpha: f64) -> History {
         alpha,
         runs: runs.iter().map(point).collect(),
         series,
+        least_step,
+        unmeasured: tries.unmeasured(&quantities),
         left_out: too_few.into_values().map(told).collect(),
     }
+}
+
+/// A cell by its place, or a number of it by its rank, over the runs that have it.
+#[derive(Default)]
+struct Tries(BTreeMap<(usize, Option<usize>), Try>);
+
+#[derive(Default)]
+struct Try {
+    name: String,
+    /// Each run that has it, with what became of it and why where it was not measured.
+    runs: Vec<(usize, Option<(CellStatus, String)>)>,
+}
+
+impl Tries {
+    fn add(
+        &mut self,
+        place: usize,
+        rank: Option<usize>,
+        at: usize,
+        name: &str,
+        state: Option<(CellStatus, &CellSummary)>,
+    ) {
+        let one = self.0.entry((place, rank)).or_default();
+        name.clone_into(&mut one.name);
+        let why = |(state, cell): (_, &CellSummary)| (state, cell.validity.reasons.join("; "));
+        one.runs.push((at, state.map(why)));
+    }
+
+    /// Returns the runs that did not measure a number, and why not.
+    fn of(&self, place: usize, rank: usize) -> impl Iterator<Item = (usize, CellStatus)> {
+        let both =
+            [None, Some(rank)].into_iter().filter_map(move |rank| self.0.get(&(place, rank)));
+        let runs = both.flat_map(|one| &one.runs);
+        runs.filter_map(|(at, state)| Some((*at, state.as_ref()?.0)))
+    }
+
+    /// Returns what was not measured: numbers of one cell together that lack the same runs. What no
+    /// run could try on its machine is left out.
+    fn unmeasured(self, quantities: &[Quantity]) -> Vec<Unmeasured> {
+        let mut found: Vec<Unmeasured> = Vec::new();
+        for ((_, rank), one) in self.0 {
+            let states = || one.runs.iter().filter_map(|(at, it)| Some((*at, it.as_ref()?)));
+            let Some((_, (state, why))) = states().last() else { continue };
+            if states().count() == one.runs.len()
+                && states().all(|(_, it)| it.0 == CellStatus::Skipped)
+            {
+                continue;
+            }
+            let lasting = one.runs.iter().rev().take_while(|(_, it)| it.is_some());
+            let next = Unmeasured {
+                cell: one.name,
+                quantities: rank.map(|rank| quantities[rank].clone()).into_iter().collect(),
+                state: *state,
+                runs: states().map(|(at, _)| at).collect(),
+                since: lasting.last().map(|(at, _)| *at),
+                why: why.clone(),
+            };
+            match found.last_mut() {
+                Some(last) if rank.is_some() && last.is_beside(&next) => {
+                    last.quantities.extend(next.quantities);
+                }
+                _ => found.push(next),
+            }
+        }
+        found
+    }
+}
+
+impl Unmeasured {
+    /// Whether another number of the same cell lacks the same runs.
+    fn is_beside(&self, other: &Self) -> bool {
+        !self.quantities.is_empty() && self.cell == other.cell && self.runs == other.runs
+    }
+}
+
+/// Returns the median over the series of the least step that each would show at its last run.
+fn least_step(series: &[Series], alpha: f64) -> Option<f64> {
+    let known = series.iter().map(|one| one.values.iter().flatten().copied().collect::<Vec<_>>());
+    let mut least: Vec<f64> =
+        known.filter_map(|values| drift::least_step(&values, alpha)).collect();
+    least.sort_by(f64::total_cmp);
+    least.get(least.len() / 2).copied()
 }
 
 /// Names what the starts of a cell's engine are those of, whatever its load.
@@ -292,7 +423,7 @@ impl Series {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::summary::{CellStatus, Distribution, Percentile, Validity};
+    use crate::metrics::summary::{Distribution, Percentile, Validity};
     use crate::metrics::tests::fixture::{measured_cell, with_accuracy, with_figure};
     use crate::record::event::LoadTimeline;
     use crate::units::Nanos;
@@ -418,6 +549,68 @@ mod tests {
         assert_eq!((step.run, step.after, step.verdict), (4, 3, Verdict::Worse));
         assert_eq!(series.versions[step.after..=step.run], [Some("1".into()), Some("2".into())]);
         assert!((step.ratio.unwrap() - 0.8).abs() < 0.01, "{step:?}");
+    }
+
+    #[test]
+    fn a_cell_that_fails_and_a_number_that_is_invalid_are_told_with_their_runs() {
+        let p50 = Quantity::percentile(MetricId::Ttft, 50.0);
+        let run = |status: CellStatus, state: Option<NumberState>| {
+            let mut run = run(100.0, "1");
+            let cell = &mut run.cells[0];
+            let value = Some(40.0);
+            let p = Percentile { p: 50.0, value, state, ..Percentile::default() };
+            let ttft = Distribution { n: 100, percentiles: vec![p], ..Distribution::default() };
+            cell.distributions.insert(MetricId::Ttft, ttft);
+            cell.validity = Validity::new(status, ["it ended with exit code 1".to_owned()]);
+            run
+        };
+        let ok = || run(CellStatus::Ok, None);
+        let failed = || run(CellStatus::Failed, None);
+        let invalid = || run(CellStatus::Invalid, Some(NumberState::Invalid));
+        let told = |runs: &[Summary]| {
+            let found = history(&past(runs), false, 0.01);
+            let one = found.series.iter().find(|it| it.quantity == p50).unwrap().clone();
+            (found.unmeasured, one)
+        };
+        let (unmeasured, one) = told(&[ok(), failed(), ok(), failed(), failed()]);
+        let [cell] = &unmeasured[..] else { panic!("{unmeasured:?}") };
+        assert_eq!((cell.cell.as_str(), cell.quantities.len()), ("a", 0));
+        assert_eq!((cell.state, cell.since), (CellStatus::Failed, Some(3)));
+        assert_eq!((&cell.runs[..], &*cell.why), (&[1, 3, 4][..], "it ended with exit code 1"));
+        assert_eq!((one.values[4], one.states[4]), (None, Some(CellStatus::Failed)));
+        assert_eq!((one.n(), one.states[0]), (2, None));
+
+        let (unmeasured, one) = told(&[ok(), invalid(), ok()]);
+        let [number] = &unmeasured[..] else { panic!("{unmeasured:?}") };
+        assert_eq!(number.quantities, [p50.clone()], "the throughput is believed");
+        assert_eq!((number.state, number.since), (CellStatus::Invalid, None));
+        assert_eq!((one.values[1], one.states[1]), (None, Some(CellStatus::Invalid)));
+
+        assert_eq!(told(&[ok(), ok()]).0, []);
+        let skipped = || run(CellStatus::Skipped, None);
+        let never = history(&past(&[skipped(), skipped()]), false, 0.01).unmeasured;
+        assert_eq!(never, [], "a machine that cannot run a cell never lost it");
+        assert_eq!(told(&[ok(), skipped()]).0[0].since, Some(1));
+    }
+
+    #[test]
+    fn how_large_a_step_must_be_to_be_shown_falls_with_the_number_of_runs() {
+        let luck = [1.002, 0.996, 1.003, 0.999, 1.004, 0.997, 1.001, 0.998, 1.003, 1.0, 0.996, 1.0];
+        let least = |n: usize| {
+            let runs: Vec<Summary> = luck[..n].iter().map(|luck| run(100.0 * luck, "1")).collect();
+            history(&past(&runs), false, 0.01).least_step
+        };
+        assert_eq!(least(2), None);
+        assert!(least(3).unwrap() > 1.3, "{:?}", least(3));
+        let many = least(12).unwrap();
+        assert!((1.005..1.03).contains(&many), "{many}");
+        // What it promises holds: a step of that size at the last run is told, a smaller one is not.
+        for (times, n_steps) in [(1.01, 1), (0.97, 0)] {
+            let at = |at: usize| if at == 11 { many * times } else { 1.0 };
+            let runs = luck.iter().enumerate().map(|(n, luck)| run(100.0 * luck * at(n), "1"));
+            let found = history(&past(&runs.collect::<Vec<_>>()), false, 0.01);
+            assert_eq!(found.series[0].steps.len(), n_steps, "{many} {:?}", found.series[0]);
+        }
     }
 
     #[test]

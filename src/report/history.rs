@@ -1,6 +1,11 @@
 //! The faces of a history: what changed for good, with which run, and each metric over all runs.
 
-use crate::metrics::history::{History, RunPoint, Series, SeriesDrift, SeriesStep};
+use std::collections::HashMap;
+
+use crate::metrics::catalogue::MetricId;
+use crate::metrics::history::{History, RunPoint, Series, SeriesDrift, SeriesStep, Unmeasured};
+use crate::metrics::quantity::Quantity;
+use crate::metrics::summary::CellStatus;
 use crate::report::markdown::escape::escaped;
 use crate::report::markdown::table;
 use crate::report::number::{self, counted, rounded};
@@ -19,6 +24,14 @@ const SENTENCES_MAX: usize = 8;
 /// What is told where nothing changed.
 const NO_CHANGE: &str =
     "No step and no drift: each metric keeps its level, as far as these runs tell.";
+/// Largest step that runs may overlook and still be said to show that nothing changed.
+const OVERLOOKED_MAX: f64 = 1.5;
+/// Steps from which on their size says nothing.
+const STEP_MAX: f64 = 10.0;
+/// Cells that are named in a sentence.
+const NAMES_MAX: usize = 4;
+/// What stands for the number of a last run that does not have the cell.
+const NOT_THERE: &str = "-";
 
 /// Renders a history as JSON.
 pub(crate) fn json(history: &History) -> String {
@@ -63,23 +76,98 @@ pub(crate) fn markdown(history: &History) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Says each step and drift, those that are worse first.
+/// Says what could not be measured, each step and each drift, those that are worse first.
 fn sentences(history: &History) -> Vec<(Option<Verdict>, String)> {
+    let unmeasured = history.unmeasured.iter().map(|it| {
+        let lasts = it.since.map(|_| Verdict::Worse);
+        (lasts, unmeasured_sentence(history, it))
+    });
     let steps = history.series.iter().flat_map(|one| one.steps.iter().map(move |it| (one, it)));
     let drifts = history.series.iter().filter_map(|one| Some((one, one.drift.as_ref()?)));
     let steps = steps.map(|(one, step)| (Some(step.verdict), sentence(history, one, step)));
     let drifts = drifts.map(|(one, drift)| (Some(drift.verdict), drift_sentence(one, drift)));
     let mut told: Vec<(Option<Verdict>, String)> = steps.chain(drifts).collect();
+    let has_changes = !told.is_empty();
+    told.splice(0..0, unmeasured);
     told.sort_by_key(|(verdict, _)| *verdict != Some(Verdict::Worse));
     let n_more = told.len().saturating_sub(SENTENCES_MAX);
     told.truncate(SENTENCES_MAX);
     if n_more > 0 {
-        told.push((None, format!("{} in the table.", counted(n_more as u64, "more change"))));
+        let more = counted(n_more as u64, "more change");
+        told.push((None, format!("{more} in the table, and in `--format json`.")));
     }
-    if told.is_empty() {
-        told.push((None, NO_CHANGE.to_owned()));
+    if !has_changes {
+        told.push((None, no_change(history)));
     }
+    told.extend(gone(history).map(|it| (None, it)));
     told
+}
+
+/// Says that nothing changed, or that so few runs could not show it.
+fn no_change(history: &History) -> String {
+    let n_runs = counted(history.runs.len() as u64, "run");
+    let nobody = format!("{n_runs} cannot show whether metrics keep their level");
+    match history.least_step {
+        None => format!("{nobody}: a step takes {N_LEAST} runs or more that have the number."),
+        Some(least) if least > OVERLOOKED_MAX => {
+            format!("No step and no drift is found, but {nobody}: {}.", least_told(least))
+        }
+        Some(_) if history.unmeasured.is_empty() => NO_CHANGE.to_owned(),
+        Some(_) => "No step and no drift in what was measured.".to_owned(),
+    }
+}
+
+/// Says how large a step has to be to be shown.
+fn least_told(least: f64) -> String {
+    let (more, least) = if least > STEP_MAX { ("more than ", STEP_MAX) } else { ("", least) };
+    format!("half of them show a step at the last run from {more}{} on", number::times(least))
+}
+
+fn unmeasured_sentence(history: &History, it: &Unmeasured) -> String {
+    let numbers: Vec<String> = it.quantities.iter().map(Quantity::label).collect();
+    let of = if numbers.is_empty() { String::new() } else { format!("{} of ", numbers.join(", ")) };
+    let n_runs = history.runs.len();
+    let when = match (it.since, it.runs.as_slice()) {
+        (Some(run), runs) => {
+            let earlier = runs.iter().filter(|other| **other < run).count();
+            let earlier = match earlier {
+                0 => String::new(),
+                n => format!(", and in {} before", counted(n as u64, "run")),
+            };
+            format!("from run {} on ({}){earlier}", run + 1, history.runs[run].started)
+        }
+        (None, [run]) => format!("in run {} of {n_runs}", run + 1),
+        (None, runs) => format!("in {} of {n_runs} runs", runs.len()),
+    };
+    let why = if it.why.is_empty() { String::new() } else { format!(": {}", it.why) };
+    line(&format!("{of}{}: {} {when}{why}.", it.cell, state(it.state)))
+}
+
+fn state(status: CellStatus) -> String {
+    status.word().to_uppercase()
+}
+
+/// Names the cells of earlier runs that the last one does not have.
+fn gone(history: &History) -> Option<String> {
+    let last = history.runs.len().checked_sub(1)?;
+    let is_there = |one: &Series| one.values[last].is_some() || one.states[last].is_some();
+    let mut there = HashMap::<&str, bool>::new();
+    for one in history.series.iter().filter(|one| one.quantity.id() != MetricId::LoadTime) {
+        *there.entry(&one.cell).or_default() |= is_there(one);
+    }
+    let mut cells: Vec<&str> =
+        there.into_iter().filter(|(_, is_there)| !is_there).map(|(cell, _)| cell).collect();
+    cells.sort_unstable();
+    let n = cells.len();
+    let more = match n.saturating_sub(NAMES_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    cells.truncate(NAMES_MAX);
+    let what = counted(n as u64, "cell");
+    (n > 0).then(|| {
+        line(&format!("Not in run {}, the last: {what}, {}{more}.", last + 1, cells.join(", ")))
+    })
 }
 
 /// Names the runs and numbers that are no part of it.
@@ -166,7 +254,7 @@ fn series(history: &History) -> Table {
             TableCell::text(format!("{}, {}", one.quantity.label(), one.unit)),
             TableCell::text(line(&one.cell)),
             TableCell::text(value(known.first())),
-            TableCell::text(value(known.last())),
+            last_cell(one),
             TableCell::text(drawn(&one.values)),
             TableCell { tone, ..TableCell::text(text) },
             TableCell::text(known.len().to_string()),
@@ -174,6 +262,15 @@ fn series(history: &History) -> Table {
     };
     let rows = history.series.iter().map(row).collect();
     Table { columns, rows, left_out: String::new() }
+}
+
+/// Returns the number of the last run, or what that run has in its place.
+fn last_cell(one: &Series) -> TableCell {
+    match (one.values.last().copied().flatten(), one.states.last().copied().flatten()) {
+        (Some(value), _) => TableCell::text(rounded(value)),
+        (None, Some(status)) => TableCell { tone: Tone::Bad, ..TableCell::text(state(status)) },
+        (None, None) => TableCell::text(NOT_THERE.to_owned()),
+    }
 }
 
 fn changes(one: &Series) -> (String, Tone) {
@@ -213,18 +310,17 @@ fn rules(history: &History) -> String {
     format!(
         "Geometric means over the trials of each run. Steps are found by a t-test at the likeliest \
          run, in {N_LEAST} runs or more, drifts by the test of Mann and Kendall; of both the one is told \
-         that explains the runs better. {} series share a chance of error of {} %.",
+         that explains the runs better. {} series share a chance of error of {} %{}.",
         history.series.len(),
         history.alpha * 100.0,
+        history.least_step.map(|least| format!("; {}", least_told(least))).unwrap_or_default(),
     )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::catalogue::MetricId;
     use crate::metrics::history::LeftOut;
-    use crate::metrics::quantity::Quantity;
     use crate::report::figure;
 
     fn history() -> History {
@@ -245,6 +341,7 @@ mod tests {
             quantity: Quantity::percentile(MetricId::Ttft, 50.0),
             unit: "ms".to_owned(),
             values: vec![Some(40.0), Some(40.2), Some(46.0), None, Some(46.1)],
+            states: vec![None; 5],
             versions: ["1.0", "1.0", "1.1", "1.1", "1.1"].map(|it| Some(it.to_owned())).to_vec(),
             steps: vec![step],
             drift: None,
@@ -261,6 +358,8 @@ mod tests {
             alpha: 0.01,
             runs: (1..6).map(run).collect(),
             series: vec![ttft, flat],
+            least_step: Some(1.02),
+            unmeasured: Vec::new(),
             left_out: Vec::new(),
         }
     }
@@ -290,6 +389,64 @@ mod tests {
         assert!(drawn.svg.contains(">drifts, +3.60 % a run, worse</text>"), "{}", drawn.svg);
         history.series[0].drift = None;
         assert!(terminal(&history, None, false).contains(NO_CHANGE));
+    }
+
+    #[test]
+    fn what_the_last_run_did_not_measure_is_told_and_no_earlier_number_stands_for_it() {
+        let mut history = history();
+        for one in &mut history.series {
+            one.steps.clear();
+            (one.values[4], one.states[4]) = (None, Some(CellStatus::Failed));
+        }
+        history.unmeasured = vec![Unmeasured {
+            cell: "sim concurrency=4".to_owned(),
+            quantities: Vec::new(),
+            state: CellStatus::Failed,
+            runs: vec![1, 4],
+            since: Some(4),
+            why: "it ended with exit code 1".to_owned(),
+        }];
+        let wide = terminal(&history, Some(120), false);
+        assert!(wide.contains(
+            "sim concurrency=4: FAILED from run 5 on (2026-11-05T03:00:00Z), and in 1 run before: it \
+             ended with exit code 1."
+        ), "{wide}");
+        assert!(wide.contains("No step and no drift in what was measured."), "{wide}");
+        assert!(!wide.contains(NO_CHANGE) && wide.contains("100.0  FAILED  "), "{wide}");
+        assert!(markdown(&history).contains("| 100.0 | FAILED |"), "{}", markdown(&history));
+        let invalid = Unmeasured {
+            quantities: vec![Quantity::percentile(MetricId::Ttft, 50.0)],
+            state: CellStatus::Invalid,
+            since: None,
+            ..history.unmeasured[0].clone()
+        };
+        history.unmeasured = vec![invalid];
+        let wide = terminal(&history, Some(120), false);
+        let expected = "TTFT p50 of sim concurrency=4: INVALID in 2 of 5 runs: it ended";
+        assert!(wide.contains(expected), "{wide}");
+        for one in &mut history.series {
+            one.states[4] = None;
+        }
+        let wide = terminal(&history, Some(120), false);
+        assert!(wide.contains("\nNot in run 5, the last: 1 cell, sim concurrency=4.\n"), "{wide}");
+    }
+
+    #[test]
+    fn runs_that_can_show_no_change_are_not_said_to_show_that_there_is_none() {
+        let mut history = history();
+        history.series[0].steps.clear();
+        let mut told = |least_step: Option<f64>| {
+            history.least_step = least_step;
+            sentences(&history).into_iter().map(|(_, text)| text).collect::<Vec<_>>()
+        };
+        assert_eq!(told(Some(1.1)), [NO_CHANGE]);
+        let cannot = "5 runs cannot show whether metrics keep their level";
+        let few = format!("{cannot}: a step takes 3 runs or more that have the number.");
+        assert_eq!(told(None), [few]);
+        let step = "half of them show a step at the last run from 2.50× on";
+        let found = format!("No step and no drift is found, but {cannot}: {step}.");
+        assert_eq!(told(Some(2.5)), [found]);
+        assert!(told(Some(1e9))[0].ends_with(" from more than 10.0× on."), "{:?}", told(Some(1e9)));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Steps of a series: where its level changes.
 
 use crate::stats::mean::Moments;
-use crate::stats::special::student_t_two_sided;
+use crate::stats::special::{student_t_quantile, student_t_two_sided};
 
 /// Least relative deviation that values are taken to have, as for the ratio of two samples.
 pub(super) const RESOLUTION: f64 = 1e-6;
@@ -86,6 +86,18 @@ pub(super) fn likeliest_step(values: &[f64]) -> Option<Step> {
     between(values, &[(cut.0, strength.p_value(logs.len() - 1, t))]).pop()
 }
 
+/// Returns how far the last value must lie from those before it, on the scale on which values are
+/// judged, to be told as a step: at the deviation that they have beside their likeliest one.
+pub(super) fn least_at_end(values: &[f64], alpha: f64) -> Option<f64> {
+    let (logs, least_std) = scaled(values);
+    let strengths = Strengths::of(&logs, least_std)?;
+    let (cut, _) = strengths.one()?;
+    let n = logs.len() as f64;
+    let p_value = alpha / (2.0 * (n - 1.0));
+    let t = student_t_quantile(1.0 - p_value / 2.0, n - 2.0);
+    Some(t * strengths.pooled(cut).sqrt() * (1.0 + 1.0 / (n - 1.0)).sqrt())
+}
+
 /// Returns values on the scale on which they are judged, and the least deviation that they are taken
 /// to have there: the logarithmic one, or their own where one is 0, which has no logarithm.
 pub(super) fn scaled(values: &[f64]) -> (Vec<f64>, f64) {
@@ -159,15 +171,24 @@ impl Strengths {
     }
 
     /// Returns Student's t of a part against the rest.
-    fn t(&self, (from, to): Cut) -> f64 {
-        let n = self.n();
-        let (n_in, n_out) = ((to - from) as f64, (n - (to - from)) as f64);
-        let sum = self.sums[to] - self.sums[from];
+    fn t(&self, cut: Cut) -> f64 {
+        let ((n_in, n_out), sum) = self.split(cut);
         // The deviations from the mean of all sum to nothing.
         let difference = sum / n_in + sum / n_out;
+        difference / (self.pooled(cut) * (1.0 / n_in + 1.0 / n_out)).sqrt()
+    }
+
+    /// Returns how many values lie in a part and in the rest, and the sum of those in it.
+    fn split(&self, (from, to): Cut) -> ((f64, f64), f64) {
+        let n_in = to - from;
+        ((n_in as f64, (self.n() - n_in) as f64), self.sums[to] - self.sums[from])
+    }
+
+    /// Returns the variance that values have about the mean of a part and that of the rest.
+    fn pooled(&self, cut: Cut) -> f64 {
+        let ((n_in, n_out), sum) = self.split(cut);
         let within = self.squares - sum * sum / n_in - sum * sum / n_out;
-        let pooled = (within / (n - 2) as f64).max(self.least_std * self.least_std);
-        difference / (pooled * (1.0 / n_in + 1.0 / n_out)).sqrt()
+        (within / (self.n() - 2) as f64).max(self.least_std * self.least_std)
     }
 
     /// Returns the strongest part that goes to the end.

@@ -65,6 +65,14 @@ pub(crate) fn change(values: &[f64], alpha: f64) -> Change {
     }
 }
 
+/// Returns the least factor, above 1, by which the last value must differ from those before it for
+/// [`change`] to tell a step there, at the noise that the values show beside their likeliest step.
+/// `None` for too few values, and where one is 0.
+pub(crate) fn least_step(values: &[f64], alpha: f64) -> Option<f64> {
+    values.iter().all(|value| *value > 0.0).then_some(())?;
+    Some(change_point::least_at_end(values, alpha / 2.0)?.exp())
+}
+
 fn drift(scaled: &[f64], has_logs: bool, alpha: f64) -> Option<Drift> {
     let trend = Trend::of(scaled).filter(|trend| trend.p_value < alpha)?;
     Some(Drift {
