@@ -160,6 +160,9 @@ pub(crate) struct ComparedCells {
     pub candidate: String,
     /// Why their numbers are not compared; absent where they are.
     pub not_compared: Option<String>,
+    /// Whether the other cell failed or did not come to its end, and the baseline's did.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_lost: bool,
     /// One per quantity that both have, in the order of documents.
     pub rows: Vec<Compared>,
     /// Doubts about either cell's numbers, where they are compared.
@@ -306,6 +309,7 @@ pub(crate) fn compare(
                 baseline: pair.baseline.name.clone(),
                 candidate: pair.candidate.name.clone(),
                 not_compared,
+                is_lost: is_lost(pair.baseline, pair.candidate),
                 rows: Vec::new(),
                 doubts: [(0, pair.baseline), (side, pair.candidate)]
                     .into_iter()
@@ -362,6 +366,13 @@ fn not_compared(cell: &CellSummary) -> Option<String> {
     let reasons = cell.validity.reasons.join("; ");
     let colon = if reasons.is_empty() { "" } else { ": " };
     Some(format!("{} {how}{colon}{reasons}", cell.name))
+}
+
+/// Whether a cell was measured and its counterpart came to nothing. One that a machine cannot run, or
+/// whose load was not what was asked for, says nothing of what is compared.
+fn is_lost(baseline: &CellSummary, candidate: &CellSummary) -> bool {
+    let status = candidate.validity.status;
+    baseline.takes_part() && matches!(status, CellStatus::Failed | CellStatus::Incomplete)
 }
 
 /// Returns the doubts about a cell, the first of which is that its numbers have bounds that matter.
@@ -569,7 +580,7 @@ mod tests {
         bad.counts.errors.insert("client-resources".to_owned(), 1);
         let found = compared(&[cell("1", &[40.0, 41.0]), cell("2", &[1.0])], &[bad]);
         assert_eq!(found.cells[0].not_compared.as_deref(), Some("1 is invalid: client: slow"));
-        assert!(found.cells[0].rows.is_empty());
+        assert!(found.cells[0].rows.is_empty() && !found.cells[0].is_lost);
         let load = IndexMap::new();
         assert_eq!(found.unmatched, [Place { side: 0, cell: "2".to_owned(), other: 1, load }]);
     }

@@ -2,19 +2,21 @@
 
 use std::fmt::Write as _;
 
-use crate::metrics::compare::{Compared, ComparedCells, Comparison};
+use crate::metrics::compare::{Compared, ComparedCells, Comparison, Place};
 use crate::report::compare::{change, counts, value_cell};
 use crate::report::junit::{escaped, suite};
 use crate::stats::verdict::Verdict;
 
 /// Renders a comparison as the XML of `JUnit`, a suite for each side after the first.
 ///
-/// What is worse is a failure, what is not decided or not compared is skipped.
+/// What is worse is a failure, and so is a cell that failed where the baseline's did not. What is not
+/// decided or not compared is skipped.
 pub(crate) fn render(comparison: &Comparison) -> String {
     let mut out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n".to_owned();
     for (side, name) in comparison.sides.iter().enumerate().skip(1) {
         let cells = || comparison.cells.iter().filter(move |cells| cells.side == side);
-        let cases: Vec<Case> = cells().flat_map(cases_of).collect();
+        let alone = comparison.unmatched.iter().filter(|it| it.side == 0 && it.other == side);
+        let cases: Vec<Case> = cells().flat_map(cases_of).chain(alone.map(case_alone)).collect();
         let count =
             |is: fn(&Outcome) -> bool| cases.iter().filter(|case| is(&case.outcome)).count();
         let name = format!("{name} against {}", comparison.sides[0]);
@@ -24,7 +26,7 @@ pub(crate) fn render(comparison: &Comparison) -> String {
                 "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" skipped=\"{}\">",
                 escaped(&name),
                 cases.len(),
-                count(|outcome| matches!(outcome, Outcome::Worse(_))),
+                count(|outcome| matches!(outcome, Outcome::Worse(_) | Outcome::Lost(_))),
                 count(|outcome| matches!(outcome, Outcome::Open(_))),
             ),
         );
@@ -49,6 +51,7 @@ struct Case {
 enum Outcome {
     Passed,
     Worse(String),
+    Lost(String),
     Open(String),
 }
 
@@ -57,7 +60,7 @@ fn cases_of(cells: &ComparedCells) -> Vec<Case> {
         cells.keys.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let class = if keys.is_empty() { cells.candidate.clone() } else { keys.join(",") };
     if let Some(reason) = &cells.not_compared {
-        let outcome = Outcome::Open(reason.clone());
+        let outcome = if cells.is_lost { Outcome::Lost } else { Outcome::Open }(reason.clone());
         return vec![Case { class, name: "compared".to_owned(), outcome }];
     }
     let case = |row: &Compared| Case {
@@ -70,6 +73,12 @@ fn cases_of(cells: &ComparedCells) -> Vec<Case> {
         },
     };
     cells.rows.iter().map(case).collect()
+}
+
+/// Returns the case of a cell that the baseline alone has: what is not there shows nothing.
+fn case_alone(place: &Place) -> Case {
+    let outcome = Outcome::Open("the cell has no counterpart".to_owned());
+    Case { class: place.cell.clone(), name: "compared".to_owned(), outcome }
 }
 
 fn told(row: &Compared) -> String {
@@ -94,6 +103,12 @@ impl Case {
                 out,
                 format_args!("{head}><failure message=\"worse: {}\"/></testcase>", escaped(why)),
             ),
+            Outcome::Lost(why) => {
+                line(
+                    out,
+                    format_args!("{head}><failure message=\"{}\"/></testcase>", escaped(why)),
+                );
+            }
             Outcome::Open(why) => {
                 line(
                     out,

@@ -65,6 +65,9 @@ fn told(comparison: &Comparison, side: usize, from: From) -> String {
     let rest = all.iter().skip(usize::from(lead.is_some()));
     let (open, told): (Vec<&Told>, Vec<&Told>) = rest.partition(|told| told.is_open());
     let mut clauses: Vec<String> = told.into_iter().map(|told| words.clause(told)).collect();
+    if from == From::Candidate {
+        clauses.splice(0..0, lost(comparison, side));
+    }
     if !open.is_empty() {
         let open: Vec<String> = open.into_iter().map(|told| words.seen(told)).collect();
         clauses.push(format!("not decided: {}", open.join(", ")));
@@ -75,6 +78,14 @@ fn told(comparison: &Comparison, side: usize, from: From) -> String {
         (Some(lead), true) => lead,
         (Some(lead), false) => format!("{lead}; {}", clauses.join("; ")),
     }
+}
+
+/// Says how many cells of a side failed that the baseline measured.
+fn lost(comparison: &Comparison, side: usize) -> Option<String> {
+    let cells = || comparison.cells.iter().filter(|cells| cells.side == side);
+    let n_lost = cells().filter(|cells| cells.is_lost).count();
+    let of = number::counted(cells().count() as u64, "cell");
+    (n_lost > 0).then(|| format!("FAILED in {n_lost} of {of}"))
 }
 
 /// Returns what a side and the baseline have, output first: what an engine delivers comes before
