@@ -6,15 +6,18 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use crate::metrics::axes::{is_asked, is_load};
+use crate::metrics::axes::{arrivals_word, is_asked, is_load, is_scheduled};
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare::{Rules, judged};
+use crate::metrics::condition::{Condition, Limit, Operator};
 use crate::metrics::quantity::Quantity;
 use crate::metrics::saturation::GOOD_PCT;
 use crate::metrics::summary::{
     CellStatus, CellSummary, GateOutcome, GateResult, Summary, Validity,
 };
 use crate::plan::Plan;
+use crate::plan::gate::GatePlan;
+use crate::record::trial::PhaseKind;
 use crate::stats::dominance::dominators;
 use crate::stats::interval::{Estimate, Interval};
 use crate::stats::verdict::Verdict;
@@ -77,6 +80,9 @@ pub(crate) struct Margin {
     pub(crate) interval: Option<(f64, f64)>,
     /// What the interval says, as in a comparison; absent without one.
     pub(crate) verdict: Option<Verdict>,
+    /// Whether schedules set the outputs of both, which then have no interval.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_offered: bool,
 }
 
 /// How far an objective could be tightened before the recommended cell misses it.
@@ -107,7 +113,8 @@ pub(crate) struct Capacity {
 /// is asked: data sets, lengths and phases are no choice.
 ///
 /// Only cells whose numbers take part are weighed. Of those that meet the objectives and miss no
-/// gate the one with the best goal is recommended.
+/// gate the one with the best goal is recommended. Objectives are met where as many requests meet
+/// them as a gate on their share asks for, else 99 %.
 pub(crate) fn decide(plan: &Plan, summary: &Summary, rate_per_s: Option<f64>) -> Vec<Decision> {
     let cells: Vec<&CellSummary> = summary.cells.iter().filter(|it| it.takes_part()).collect();
     let told: Vec<IndexMap<String, String>> = cells.iter().map(|cell| asked(cell)).collect();
@@ -149,6 +156,8 @@ fn among(
         None => Quantity::figure(MetricId::OutputThroughputPerGpu),
     };
     let has_objectives = plan.cells.iter().any(|cell| cell.slo.is_some());
+    let good_pct = plan.gate.as_ref().and_then(required_pct).unwrap_or(GOOD_PCT);
+    let offered: Vec<bool> = cells.iter().map(|cell| is_offered(plan, cell)).collect();
     let mut gates: BTreeMap<&str, Vec<&GateResult>> = BTreeMap::new();
     for gate in &summary.gates {
         gates.entry(&gate.cell).or_default().push(gate);
@@ -163,7 +172,7 @@ fn among(
         .iter()
         .map(|cell| Weighed {
             cell: cell.name.clone(),
-            against: against(cell, has_objectives, gates_of(cell, GateResult::fails)),
+            against: against(cell, has_objectives, good_pct, gates_of(cell, GateResult::fails)),
             undecided: gates_of(cell, is_open),
             goal: goal.believed(cell).and_then(|figure| figure.value),
             dominated_by: None,
@@ -189,11 +198,22 @@ fn among(
         let (other_loads, others): (Vec<usize>, Vec<usize>) = (0..cells.len())
             .filter(known)
             .partition(|at| alternative(cells[*at]) == alternative(cells[best]));
-        if others.is_empty() { other_loads } else { others }
+        if !others.is_empty() {
+            others
+        } else if offered[best] {
+            // Of loads that schedules offered, the higher is no better than the lower.
+            Vec::new()
+        } else {
+            other_loads
+        }
     });
     let runner_up = best_of(&|at| rivals.contains(&at));
     let margin = best.zip(runner_up).and_then(|(best, other)| {
         let seen = (score(best)? / score(other)?).powf(sign);
+        if offered[best] && offered[other] {
+            let none = Margin { ratio: seen, interval: None, verdict: None, is_offered: true };
+            return Some(none);
+        }
         Some(margin([cells[best], cells[other]], seen, rivals.len(), Rules::of(plan.compare)))
     });
     let better_but = best_of(&|at| {
@@ -204,7 +224,7 @@ fn among(
         };
         !may(at) && is_better
     });
-    let slack = best.map_or_else(Vec::new, |best| slack(plan, cells[best]));
+    let slack = best.map_or_else(Vec::new, |best| slack(plan, cells[best], good_pct));
     let capacity = best
         .zip(rate_per_s)
         .and_then(|(best, rate)| capacity(cells[best], rate, plan.gpu_hour_price));
@@ -222,15 +242,49 @@ fn among(
     }
 }
 
+/// Returns the least share of requests, per cent, that must meet the objectives by the gates.
+fn required_pct(gate: &GatePlan) -> Option<f64> {
+    let least = |text: &String, operators: [Operator; 2]| {
+        let condition = Condition::parse(text).ok()?;
+        let is_share = condition.subject.metric() == MetricId::GoodputShare;
+        let is_least = is_share && operators.contains(&condition.operator);
+        match condition.limit {
+            Limit::Value(pct) => is_least.then_some(pct),
+            Limit::OfBaseline(_) | Limit::Points(_) => None,
+        }
+    };
+    let must = gate.must.iter();
+    let must = must.filter_map(|text| least(text, [Operator::AtLeast, Operator::Above]));
+    let must_not = gate.must_not.iter();
+    let must_not = must_not.filter_map(|text| least(text, [Operator::Below, Operator::AtMost]));
+    must.chain(must_not).reduce(f64::max)
+}
+
+/// Whether a schedule set the output of a cell, which kept up with it.
+fn is_offered(plan: &Plan, cell: &CellSummary) -> bool {
+    let planned = plan.cells.iter().find(|planned| planned.id == cell.id);
+    let mut measured = planned.into_iter().flat_map(|planned| &planned.phases).filter(|phase| {
+        let is_own = cell.phase.as_ref().is_none_or(|name| *name == phase.name);
+        phase.kind == PhaseKind::Measure && is_own
+    });
+    measured.any(|phase| is_scheduled(&arrivals_word(&phase.arrivals)))
+        && cell.keeps_up() == Some(true)
+}
+
 /// Says why a cell may not be taken: numbers that bench cannot answer for recommend nothing.
-fn against(cell: &CellSummary, has_objectives: bool, missed: Vec<String>) -> Vec<String> {
+fn against(
+    cell: &CellSummary,
+    has_objectives: bool,
+    good_pct: f64,
+    missed: Vec<String>,
+) -> Vec<String> {
     let Validity { status, reasons } = &cell.validity;
     let invalid = (*status == CellStatus::Invalid)
         .then(|| format!("it is {}: {}", status.word().to_uppercase(), reasons.join("; ")));
     let share = Quantity::figure(MetricId::GoodputShare).believed(cell).and_then(|it| it.value);
     let objectives = match share {
-        Some(good) if good < GOOD_PCT => {
-            Some(format!("{good:.1} % of its requests met the objectives, {GOOD_PCT} % must"))
+        Some(good) if good < good_pct => {
+            Some(format!("{good:.1} % of its requests met the objectives, {good_pct} % must"))
         }
         None if has_objectives => Some("it is not known how many met the objectives".to_owned()),
         _ => None,
@@ -243,7 +297,7 @@ fn against(cell: &CellSummary, has_objectives: bool, missed: Vec<String>) -> Vec
 }
 
 /// Returns by how much each objective of a cell could be tightened.
-fn slack(plan: &Plan, cell: &CellSummary) -> Vec<Slack> {
+fn slack(plan: &Plan, cell: &CellSummary, good_pct: f64) -> Vec<Slack> {
     let planned = plan.cells.iter().find(|planned| planned.id == cell.id);
     let Some(slo) = planned.and_then(|planned| planned.slo.as_ref()) else { return Vec::new() };
     let limits = [
@@ -252,7 +306,7 @@ fn slack(plan: &Plan, cell: &CellSummary) -> Vec<Slack> {
         (MetricId::E2eScheduled, slo.e2e),
     ];
     let found = limits.into_iter().filter_map(|(metric, limit)| {
-        let quantity = Quantity::percentile(metric, GOOD_PCT);
+        let quantity = Quantity::percentile(metric, good_pct);
         let found_ms = quantity.believed(cell)?.value?;
         Some(Slack { quantity, allowed_ms: limit?.as_millis_f64(), found_ms })
     });
@@ -279,7 +333,7 @@ fn margin([best, other]: [&CellSummary; 2], seen: f64, n_rivals: usize, rules: R
     let level = 1.0 - rules.alpha / n_rivals as f64;
     let found = judged(output, [other, best], level, rules.margin);
     let Some((found, (low, high))) = found.and_then(|it| Some((it.change, it.interval?))) else {
-        return Margin { ratio: seen, interval: None, verdict: None };
+        return Margin { ratio: seen, interval: None, verdict: None, is_offered: false };
     };
     let per_gpu = f64::from(other.n_gpus.max(1)) / f64::from(best.n_gpus.max(1));
     let (low, high) = (low * per_gpu, high * per_gpu);
@@ -287,6 +341,7 @@ fn margin([best, other]: [&CellSummary; 2], seen: f64, n_rivals: usize, rules: R
         ratio: found * per_gpu,
         interval: Some((low, high)),
         verdict: Some(Verdict::of(Interval::new(low, high), rules.margin, true)),
+        is_offered: false,
     }
 }
 
@@ -329,7 +384,7 @@ mod tests {
     use crate::metrics::summary::Distribution;
     use crate::metrics::summary::Percentile;
     use crate::metrics::tests::fixture::{measured_cell, plan, with_figure};
-    use crate::plan::cell::Slo;
+    use crate::plan::cell::{ArrivalsPlan, Slo};
     use crate::units::Nanos;
 
     /// A cell of an engine with its price, its share of good requests, and its median latencies.
@@ -499,6 +554,53 @@ mod tests {
         );
         let dominated: Vec<_> = found.cells.iter().map(|it| it.dominated_by.as_deref()).collect();
         assert_eq!(dominated, [None, None, None, Some("a 8")]);
+    }
+
+    #[test]
+    fn as_many_requests_must_meet_the_objectives_as_the_gate_asks_for() {
+        let found = |must: &[&str], must_not: &[&str]| {
+            let mut plan = plan(&["a"]);
+            plan.gpu_hour_price = Some(2.0);
+            let of = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+            let gate = GatePlan { must: of(must), must_not: of(must_not), ..GatePlan::default() };
+            plan.gate = Some(gate);
+            let cells = vec![cell("a", 8, 1.0, 97.7, 20.0), cell("b", 8, 3.0, 100.0, 20.0)];
+            decide(&plan, &Summary { cells, ..Summary::default() }, None).remove(0)
+        };
+        assert_eq!(found(&[], &[]).best, Some(1));
+        assert_eq!(found(&["goodput >= 0.9"], &[]).best, Some(0));
+        assert_eq!(found(&[], &["goodput < 0.95"]).best, Some(0));
+        assert_eq!(found(&["ttft.p99 < 90ms"], &[]).best, Some(1));
+        let strict = found(&["goodput >= 0.9", "goodput > 98.5%"], &[]);
+        assert_eq!(strict.best, Some(1));
+        let against = "97.7 % of its requests met the objectives, 98.5 % must";
+        assert_eq!(strict.cells[0].against, [against]);
+    }
+
+    #[test]
+    fn rates_that_schedules_offered_are_not_held_against_each_other() {
+        let mut plan = plan(&["a"]);
+        plan.gpu_hour_price = Some(2.0);
+        plan.cells[0].phases[0].arrivals = ArrivalsPlan::Poisson { rate_per_s: 10.0 };
+        let at = |engine: &str, rate: u32, price: f64, keeps_up: bool| {
+            let mut cell = cell(engine, rate, price, 100.0, 20.0);
+            cell.id = plan.cells[0].id.clone();
+            let sent = cell.value(MetricId::RequestThroughput).unwrap();
+            let sent = if keeps_up { sent } else { sent * 2.0 };
+            with_figure(cell, MetricId::AttemptedRate, sent, None)
+        };
+        let found = |cells: Vec<CellSummary>| {
+            decide(&plan, &Summary { cells, ..Summary::default() }, None).remove(0)
+        };
+        let one = found(vec![at("a", 10, 4.0, true), at("a", 40, 1.0, true)]);
+        assert_eq!((one.best, one.runner_up, one.margin), (Some(1), None, None));
+        let two = found(vec![at("a", 40, 1.0, true), at("b", 10, 4.0, true)]);
+        let margin = two.margin.unwrap();
+        assert_eq!((two.runner_up, margin.interval, margin.verdict), (Some(1), None, None));
+        assert!(margin.is_offered && (margin.ratio - 4.0).abs() < 1e-9);
+        // What fell behind shows what it can do.
+        let full = found(vec![at("a", 40, 1.0, true), at("b", 40, 4.0, false)]);
+        assert_eq!(full.margin.unwrap().verdict, Some(Verdict::Better));
     }
 
     #[test]

@@ -136,11 +136,11 @@ impl<'a> Told<'a> {
                     named(best),
                     named(other),
                     by(&margin),
-                    noise(margin.verdict),
+                    noise(&margin),
                 )
             }
             (Some(best), ..) => {
-                format!("Recommended: {}; no other cell meets what is required.", named(best))
+                format!("Recommended: {}; {}.", named(best), self.no_rival())
             }
         };
         line(&(self.asked() + &said))
@@ -167,14 +167,14 @@ impl<'a> Told<'a> {
         let mut said = vec![format!("{}Recommended: {}.", self.asked(), told(best))];
         match (decision.runner_up.map(|at| &decision.cells[at]), decision.margin) {
             (Some(other), Some(margin)) => {
-                let noise = noise(margin.verdict);
+                let noise = noise(&margin);
                 said.push(format!(
                     "Runner-up: {}; the margin is {}, {noise}.",
                     told(other),
                     by(&margin),
                 ));
             }
-            _ => said.push("No other cell meets what is required.".to_owned()),
+            _ => said.push(format!("There is no runner-up: {}.", self.no_rival())),
         }
         if let Some(better) = decision.better_but.map(|at| &decision.cells[at]) {
             let against = better.against.join("; ");
@@ -201,12 +201,24 @@ impl<'a> Told<'a> {
         said.iter().map(|it| line(it)).collect()
     }
 
+    /// Says why there is no runner-up.
+    fn no_rival(&self) -> &'static str {
+        let may =
+            self.decision.cells.iter().filter(|it| it.against.is_empty() && it.goal.is_some());
+        if may.count() > 1 {
+            "its other loads that meet what is required were offered less"
+        } else {
+            "no other cell meets what is required"
+        }
+    }
+
     /// Says what would have to be otherwise for another cell to be recommended.
     fn changes(&self) -> Vec<String> {
         let decision = self.decision;
         let mut said = Vec::new();
         if let (Some(other), Some(margin)) = (decision.runner_up, decision.margin)
             && margin.ratio > 1.0
+            && !margin.is_offered
         {
             // A price must fall by another share than an output must rise.
             let (verb, share) = match decision.goal.larger_is_better() {
@@ -228,7 +240,9 @@ impl<'a> Told<'a> {
                 below.join(" or ")
             ));
         }
-        let is_open = |margin: Margin| !matches!(margin.verdict, Some(Better | Equivalent));
+        let is_open = |margin: Margin| {
+            !margin.is_offered && !matches!(margin.verdict, Some(Better | Equivalent))
+        };
         if decision.margin.is_some_and(is_open) {
             said.push("More trials would tell whether the margin is real.".to_owned());
         }
@@ -297,8 +311,9 @@ fn by(margin: &Margin) -> String {
     change_of(Scale::Ratio, margin.ratio, margin.interval)
 }
 
-fn noise(verdict: Option<Verdict>) -> &'static str {
-    match verdict {
+fn noise(margin: &Margin) -> &'static str {
+    match margin.verdict {
+        None if margin.is_offered => "which is what their schedules offered",
         Some(Better) => "outside the noise",
         Some(Equivalent) => "which is equivalent: take either",
         Some(Verdict::Worse | Verdict::Inconclusive) => "within the noise: take either",
@@ -369,8 +384,12 @@ mod tests {
 
     #[test]
     fn the_answer_is_a_sentence_and_what_would_change_it_follows() {
-        let clear =
-            decision(Margin { ratio: 1.25, interval: Some((1.1, 1.4)), verdict: Some(Better) });
+        let clear = decision(Margin {
+            ratio: 1.25,
+            interval: Some((1.1, 1.4)),
+            verdict: Some(Better),
+            is_offered: false,
+        });
         let summary = Summary::default();
         let of = Told::of(&clear, &summary);
         insta::assert_snapshot!(of.answer());
@@ -379,16 +398,29 @@ mod tests {
             ratio: 1.25,
             interval: Some((0.9, 1.7)),
             verdict: Some(Verdict::Inconclusive),
+            is_offered: false,
         });
         let of = Told::of(&close, &summary);
         assert!(of.answer().ends_with("within the noise: take either."), "{}", of.answer());
         let told = of.sentences().join(" ");
         assert!(told.contains("More trials would tell"), "{told}");
+        let offered = Margin { ratio: 4.0, interval: None, verdict: None, is_offered: true };
+        let mut offered = decision(offered);
+        let of = Told::of(&offered, &summary);
+        let set = "which is what their schedules offered.";
+        assert!(of.answer().ends_with(set), "{}", of.answer());
+        let told = of.sentences().join(" ");
+        assert!(!told.contains("More trials") && !told.contains("take its place"), "{told}");
+        (offered.runner_up, offered.margin) = (None, None);
+        let of = Told::of(&offered, &summary);
+        let alone = "; its other loads that meet what is required were offered less.";
+        assert!(of.answer().ends_with(alone), "{}", of.answer());
     }
 
     #[test]
     fn a_recommended_cell_is_named_by_its_engine_also_where_the_others_failed() {
-        let mut choice = decision(Margin { ratio: 1.25, interval: None, verdict: None });
+        let mut choice =
+            decision(Margin { ratio: 1.25, interval: None, verdict: None, is_offered: false });
         let cell = |name: &str, engine: &str, streams: &str| {
             let mut cell = crate::metrics::tests::fixture::measured_cell(name, "fp16");
             cell.keys.insert("engine".to_owned(), engine.to_owned());
@@ -412,7 +444,8 @@ mod tests {
 
     #[test]
     fn an_invalid_cell_misses_nothing_and_says_so() {
-        let clear = decision(Margin { ratio: 1.25, interval: None, verdict: None });
+        let clear =
+            decision(Margin { ratio: 1.25, interval: None, verdict: None, is_offered: false });
         let mut cell = crate::metrics::tests::fixture::measured_cell("fast 32", "fp16");
         assert_eq!(&*standing(&clear, 2, Some(&cell)).text, "misses");
         cell.validity.status = CellStatus::Invalid;
