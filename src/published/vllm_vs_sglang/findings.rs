@@ -8,6 +8,12 @@ use crate::metrics::summary::{CellSummary, Figure, NumberState};
 
 /// Share within which two figures are a tie.
 pub(crate) const TIE: f64 = 0.02;
+/// Share by which the answers of two cells may differ for their durations to be of one work.
+const SAME_WORK: f64 = 0.01;
+/// Why nobody wins where a side has no value.
+const NOT_MEASURED: &str = "not measured on both";
+/// Why nobody wins by duration where that was given, or what failed took none.
+const OTHER_WORK: &str = "not of as many answers";
 
 /// Key findings of two engines on one model.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,9 +112,18 @@ impl KeyFindings {
             at: Some(load),
             ..Finding::of(name, at(load, quantity), more_is_better)
         };
+        let lasted = |name: &str, load: f64| {
+            let [one, other] = sides.each_ref().map(|side| side.at(load));
+            let found = of(&format!("{name} ({load})"), load, &duration, false);
+            if one.zip(other).is_some_and(|(one, other)| is_same_work(one, other)) {
+                found
+            } else {
+                found.open(OTHER_WORK)
+            }
+        };
         let findings = vec![
-            of(&format!("Low Concurrency ({low})"), low, &duration, false),
-            of(&format!("High Concurrency ({high})"), high, &duration, false),
+            lasted("Low Concurrency", low),
+            lasted("High Concurrency", high),
             Finding::of("Peak TPS", peaks(), true),
             // As published, although a busy device is no merit by itself.
             of("GPU Utilization", high, &figure(MetricId::GpuUtilisation), true),
@@ -120,6 +135,13 @@ impl KeyFindings {
             Some(winner) => Ok([first, second][winner].clone()),
             None => Err(finding.verdict(&[first.clone(), second.clone()])),
         };
+        let (batch, of_batch) = if findings[1].tie == OTHER_WORK {
+            let rule = "more output tokens per second at the highest concurrency, where the durations \
+                        are not of as many answers";
+            (wins(&Finding::of("", at(high, &speed), true)), rule)
+        } else {
+            (wins(&findings[1]), "shorter duration at the highest concurrency")
+        };
         let recommendations = vec![
             Recommendation {
                 use_case: "Chatbots, APIs, Interactive Apps",
@@ -128,8 +150,8 @@ impl KeyFindings {
             },
             Recommendation {
                 use_case: "Batch Processing, Data Generation",
-                engine: wins(&findings[1]),
-                rule: "shorter duration at the highest concurrency",
+                engine: batch,
+                rule: of_batch,
             },
             Recommendation {
                 use_case: "Power-Constrained Environments",
@@ -176,6 +198,13 @@ impl<'a> Side<'a> {
     }
 }
 
+/// Whether two cells answered as many requests: where a load is given by time, or requests failed, a
+/// duration says nothing of the engine.
+fn is_same_work(one: &CellSummary, other: &CellSummary) -> bool {
+    let (few, many) = (one.counts.ok.min(other.counts.ok), one.counts.ok.max(other.counts.ok));
+    (many - few) as f64 <= SAME_WORK * many as f64
+}
+
 /// Reads a figure that may be compared.
 fn usable(quantity: &Quantity, cell: &CellSummary) -> Option<Figure> {
     let figure = quantity.read(cell).filter(|_| cell.validity.status.is_measured())?;
@@ -193,7 +222,7 @@ impl Finding {
             sides,
             winner: None,
             margin: None,
-            tie: "not measured on both",
+            tie: NOT_MEASURED,
             at: None,
         };
         let [Some(first), Some(second)] = &finding.sides else { return finding };
@@ -221,13 +250,21 @@ impl Finding {
         finding
     }
 
+    /// Takes the winner away, for a reason.
+    fn open(self, why: &'static str) -> Self {
+        if self.tie == NOT_MEASURED {
+            return self;
+        }
+        Self { winner: None, margin: None, tie: why, ..self }
+    }
+
     /// Prints the winner as published: `SGLang (+28%)`, or why there is none.
     pub(crate) fn verdict(&self, engines: &[String; 2]) -> String {
         match (self.winner, self.margin) {
             (Some(winner), Some(margin)) => {
                 format!("{} ({:+.0}%)", engines[winner], margin * 100.0).replace('-', "−")
             }
-            (_, None) if self.sides.iter().any(Option::is_none) => self.tie.to_owned(),
+            _ if [NOT_MEASURED, OTHER_WORK].contains(&self.tie) => self.tie.to_owned(),
             _ => format!("tie: {}", self.tie),
         }
     }
@@ -298,6 +335,27 @@ mod tests {
         let (verdicts, engines) = of(&cells);
         assert_eq!(verdicts[1..3], ["vllm (−4%)", "tie: within 2 %"]);
         assert_eq!(engines, [unmeasured, "vllm", unmeasured, "tie: within 2 %"]);
+    }
+
+    #[test]
+    fn durations_of_other_work_decide_nothing_and_rates_do() {
+        let mut cells =
+            vec![cell("vllm", "100", 2_311.0, 2.0), cell("sglang", "100", 2_950.0, 2.1)];
+        (cells[0].counts.ok, cells[1].counts.ok) = (200, 255);
+        let found = |cells: &[CellSummary]| {
+            KeyFindings::all_of(&cells.iter().collect::<Vec<_>>()).remove(0)
+        };
+        let told = found(&cells);
+        let verdict = |at: usize| told.findings[at].verdict(&told.engines);
+        assert_eq!([verdict(0), verdict(1)], [OTHER_WORK; 2].map(str::to_owned));
+        let batch = &told.recommendations[1];
+        assert_eq!(batch.engine, Ok("sglang".to_owned()));
+        assert!(batch.rule.starts_with("more output tokens per second"), "{batch:?}");
+        // One answer of 255 that is missing is no other work.
+        cells[0].counts.ok = 254;
+        let told = found(&cells);
+        assert_eq!(told.findings[1].verdict(&told.engines), "vllm (−5%)");
+        assert_eq!(told.recommendations[1].engine, Ok("vllm".to_owned()));
     }
 
     #[test]
