@@ -16,7 +16,7 @@
 
   // A number at the front of a text, or nothing.
   const number = (text) => {
-    const found = /^[<≤~ ]*([-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?)/.exec(text);
+    const found = /^[<≤≥~ ]*([-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?)/.exec(text);
     return found ? Number(found[1]) : NaN;
   };
 

@@ -62,3 +62,18 @@ fn rows_of(table: &Value) -> Result<LongList<Vec<TableCell>>, Error> {
 fn source(text: &str) -> String {
     format!("sha256-{}", BASE64_STANDARD.encode(Sha256::digest(text)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::number::AT_LEAST;
+
+    #[test]
+    fn the_script_takes_a_number_with_each_mark_that_is_printed_before_one() {
+        let rule = SCRIPT.split("const found = /^[").nth(1).expect("numbers are found by a rule");
+        let (marks, _) = rule.split_once("]*").expect("marks come before the digits");
+        for mark in AT_LEAST.chars().chain(['<', '≤', '~']) {
+            assert!(marks.contains(mark), "{mark:?} is not among {marks:?}");
+        }
+    }
+}
