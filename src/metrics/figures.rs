@@ -46,11 +46,13 @@ impl Figures {
             self.absent(key, "not a finite number");
             return;
         }
+        // A deviation that is taken to be the same both ways may reach below 0, where no figure lies.
+        let least = if value < 0.0 { f64::NEG_INFINITY } else { 0.0 };
         let figure = Figure {
             value: Some(value),
             unit: key.metric.unit(),
             n,
-            interval: interval.map(Interval::ends),
+            interval: interval.map(|it| (it.low.max(least), it.high)),
             note: note.into(),
             ..Figure::default()
         };
@@ -304,8 +306,11 @@ pub(crate) fn derived_capacity(figures: &mut Figures, gpu_hour_price: Option<f64
             figures.absent(metric, reason);
             return;
         };
-        // More tokens per second are fewer machines: the ends change places.
-        let ends = rate.interval.and_then(|(low, high)| Some(Interval::new(of(high)?, of(low)?)));
+        // More tokens per second are fewer machines: the ends change places, and a rate that may be 0
+        // has no most of them.
+        let ends = rate
+            .interval
+            .and_then(|(low, high)| Some(Interval::new(of(high)?, of(low).unwrap_or(UNLIMITED))));
         figures.set_with_interval(metric, value, rate.n, ends, rate.note.clone());
         if let Some(figure) = figures.by_key.get_mut(&metric.into()) {
             figure.bound = rate.bound.and_then(|(low, high)| Some((of(high)?, of(low)?)));
@@ -387,7 +392,24 @@ mod tests {
         assert_eq!(figures.value(MetricId::TotalThroughput), Some(500.0));
         // t(0.975, 1) = 12.7062; the rates' standard deviation is 141.42.
         let (low, high) = rate.interval.unwrap();
-        assert!((high - low - 2.0 * 12.706_2 * 100.0).abs() < 0.1, "{rate:?}");
+        assert!((high - 200.0 - 12.706_2 * 100.0).abs() < 0.1, "{rate:?}");
+        assert!(low.abs() < 1e-9, "no rate is below 0: {rate:?}");
+    }
+
+    #[test]
+    fn what_a_rate_that_may_be_0_costs_has_no_upper_end() {
+        let mut figures = Figures::default();
+        throughput(&mut figures, &[totals(1.0, 100.0), totals(3.0, 900.0)], 2);
+        derived_capacity(&mut figures, Some(3.6));
+        let cost = &figures.by_key[&MetricId::CostPer1mTokens.into()];
+        let (low, high) = cost.interval.unwrap();
+        assert!(low > 0.0 && low < cost.value.unwrap(), "{cost:?}");
+        assert!(crate::metrics::bounds::is_unlimited(high), "{cost:?}");
+        throughput(&mut figures, &[totals(1.0, 100.0), totals(1.0, 101.0)], 2);
+        derived_capacity(&mut figures, Some(3.6));
+        let cost = &figures.by_key[&MetricId::CostPer1mTokens.into()];
+        let (low, high) = cost.interval.unwrap();
+        assert!(low < cost.value.unwrap() && cost.value.unwrap() < high && high < 100.0);
     }
 
     #[test]

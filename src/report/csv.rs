@@ -138,7 +138,7 @@ fn figure_columns(summary: &Summary) -> Vec<SummaryColumn> {
         };
         add(&mut columns, "", |figure| optional(figure.value));
         add(&mut columns, "_low", |figure| optional(figure.interval.map(|at| at.0)));
-        add(&mut columns, "_high", |figure| optional(figure.interval.map(|at| at.1)));
+        add(&mut columns, "_high", |figure| optional(figure.interval.and_then(most)));
         if summary.cells.iter().any(|cell| cell.figures.get(key).is_some_and(|f| f.bound.is_some()))
         {
             add(&mut columns, "_bound_low", |figure| optional(figure.bound.map(|at| at.0)));
@@ -181,7 +181,7 @@ fn distribution_columns(summary: &Summary) -> Vec<SummaryColumn> {
     columns
 }
 
-/// Returns the upper end of a bound; nothing where nothing limits it.
+/// Returns the upper end of a bound or an interval; nothing where nothing limits it.
 pub(crate) fn most((_, high): (f64, f64)) -> Option<f64> {
     (!is_unlimited(high)).then_some(high)
 }

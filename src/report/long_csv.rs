@@ -87,7 +87,7 @@ fn numbers(cell: &CellSummary) -> Vec<Vec<String>> {
             figure.unit.to_owned(),
             optional(figure.value),
             optional(figure.interval.map(|(low, _)| low)),
-            optional(figure.interval.map(|(_, high)| high)),
+            optional(figure.interval.and_then(most)),
             figure.n.to_string(),
             word(figure.state),
             optional(figure.bound.map(|(low, _)| low)),

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::metrics::bounds::is_lower_bound;
+use crate::metrics::bounds::{is_lower_bound, is_unlimited};
 use crate::metrics::quantity::{Quantity, Statistic};
 use crate::metrics::summary::Figure;
 use crate::units::decimals_for;
@@ -15,6 +15,9 @@ pub(crate) struct Printed {
     /// `± 2.1` where the interval is about symmetric, else `[50.1, 55.0]`; empty without one.
     pub spread: String,
 }
+
+/// Upper end of what nothing limits.
+const NO_END: &str = "∞";
 
 /// What stands where a number cannot be had.
 pub(crate) const ABSENT: &str = "–";
@@ -69,7 +72,9 @@ pub(crate) fn printed(value: f64, interval: Option<(f64, f64)>, unit: &str) -> P
     if !is_plain(value) {
         return Printed { value: rounded(value), spread: bracket_rounded(low, high) };
     }
-    let half_width = (high - low).abs() / 2.0;
+    // Where it has no end the part below is what tells its width.
+    let width = if is_unlimited(high) { value - low } else { high - low };
+    let half_width = width.abs() / 2.0;
     let decimals = decimals_for(half_width, 2)
         .clamp(decimals_for(value, 3), decimals_for(value, 4).max(decimals_for(value, 3)));
     let spread = if is_symmetric(value, low, high) {
@@ -155,10 +160,16 @@ fn fixed(value: f64, decimals: usize) -> String {
 }
 
 fn bracket(low: f64, high: f64, decimals: usize) -> String {
+    if is_unlimited(high) {
+        return format!("[{}, {NO_END})", fixed(low, decimals));
+    }
     format!("[{}, {}]", fixed(low, decimals), fixed(high, decimals))
 }
 
 fn bracket_rounded(low: f64, high: f64) -> String {
+    if is_unlimited(high) {
+        return format!("[{}, {NO_END})", rounded(low));
+    }
     format!("[{}, {}]", rounded(low), rounded(high))
 }
 
@@ -183,6 +194,7 @@ mod tests {
         check(0.0, Some((0.0, 0.0)), "0 ± 0");
         check(-0.000_4, None, "-0.000400");
         check(50.0, Some((49.0, 61.0)), "50.0 [49.0, 61.0]");
+        check(6.134, Some((2.95, crate::metrics::bounds::UNLIMITED)), "6.13 [2.95, ∞)");
         check(123_456.7, Some((123_000.0, 123_900.0)), "123457 ± 450");
     }
 

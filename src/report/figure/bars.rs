@@ -1,5 +1,6 @@
 //! Panels of horizontal bars that share their rows: several quantities of the same things.
 
+use crate::metrics::bounds::is_unlimited;
 use crate::report::figure::labels::{LINE_HEIGHT, text_width, wrapped};
 use crate::report::figure::scale::Scale;
 use crate::report::figure::svg::{Anchor, Svg};
@@ -90,7 +91,9 @@ pub(crate) fn draw(title: &str, series: &[&str], panels: &[String], rows: &[BarR
         let left = names.width + at as f64 * (panel_width + GAP);
         let bars = || rows.iter().flat_map(|row| row.bars.get(at).into_iter().flatten().flatten());
         let label_width = bars().map(|bar| text_width(&bar.label)).fold(20.0, f64::max) + 8.0;
-        let ends = bars().flat_map(|bar| [Some(bar.value), bar.interval.map(|(_, high)| high)]);
+        let whiskers =
+            |bar: &Bar| bar.interval.map(|(_, high)| high).filter(|it| !is_unlimited(*it));
+        let ends = bars().flat_map(|bar| [Some(bar.value), whiskers(bar)]);
         let to = left + f64::max(panel_width - label_width, 20.0);
         let scale = Scale::linear(ends.flatten(), true, left, to);
         let heading = wrapped(panel, panel_width / BOLD, 2);
@@ -163,10 +166,13 @@ impl Panel<'_> {
         svg.rect((from, top + 1.0), (to - from, BAR_HEIGHT - 3.0), style, &tip);
         let mut label_left = to;
         if let Some((low, high)) = bar.interval {
-            let (low, high) = (self.scale.at(low), self.scale.at(high));
+            // What nothing limits goes to the end of the bar, and has no end of its own.
+            let is_open = is_unlimited(high);
+            let high = if is_open { to } else { self.scale.at(high) };
+            let low = self.scale.at(low);
             let middle = top + BAR_HEIGHT / 2.0 - 0.5;
             svg.line((low, middle), (high, middle), "w");
-            for end in [low, high] {
+            for end in [Some(low), Some(high).filter(|_| !is_open)].into_iter().flatten() {
                 svg.line((end, middle - 3.0), (end, middle + 3.0), "w");
             }
             label_left = label_left.max(high);
