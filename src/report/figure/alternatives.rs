@@ -6,7 +6,7 @@ use crate::ids::CellId;
 use crate::metrics::compare::sides::{alternatives, side_cells, sides_by};
 use crate::metrics::compare::{Side, SideCell};
 use crate::metrics::saturation::{LoadCurve, load_curves};
-use crate::metrics::summary::{CellStatus, CellSummary, Figure, NumberState};
+use crate::metrics::summary::{CellSummary, Figure, NumberState};
 use crate::report::cell_name::CellNames;
 use crate::report::input::Input;
 use crate::report::untrusted::line;
@@ -97,16 +97,29 @@ fn name(side: &Side<'_>) -> String {
     engine.map_or_else(|| "measured".to_owned(), |engine| line(engine))
 }
 
-/// Whether a number is to be drawn hollow: it, or its cell, is doubtful or INVALID.
+/// Whether a number is to be drawn hollow: it is doubtful or INVALID, as tables mark it, or its cell
+/// has none that stand. What makes one number of a cell doubtful says nothing of the others.
 pub(crate) fn is_hollow(cell: &CellSummary, figures: &[&Figure]) -> bool {
-    cell.validity.status != CellStatus::Ok
-        || figures.iter().any(|figure| figure.state > Some(NumberState::Ok))
+    !cell.takes_part() || figures.iter().any(|figure| figure.state > Some(NumberState::Ok))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::summary::CellStatus;
     use crate::metrics::tests::fixture::measured_cell;
+
+    #[test]
+    fn a_number_is_hollow_for_its_own_doubt_alone() {
+        let mut cell = measured_cell("a", "fp16");
+        let doubtful = Figure { state: Some(NumberState::Doubtful), ..Figure::default() };
+        let sure = Figure::default();
+        cell.validity.status = CellStatus::Doubtful;
+        let told = |cell: &CellSummary| [&sure, &doubtful].map(|it| is_hollow(cell, &[it]));
+        assert_eq!(told(&cell), [false, true]);
+        cell.validity.status = CellStatus::Failed;
+        assert_eq!(told(&cell), [true, true]);
+    }
 
     #[test]
     fn what_failed_has_a_colour_that_nothing_measured_has() {
