@@ -58,6 +58,7 @@ pub(crate) fn show(args: &HistoryArgs, colour: Colour) -> Result<Exit, Failure> 
     let dates: Vec<String> = runs.iter().map(|(begun, _)| utc(*begun)).collect();
     let past = runs.iter().zip(&dates).map(|((_, run), started)| PastRun {
         name: run.name(),
+        scenario: &run.plan.name,
         started,
         commit: run.commit(),
         summary: &run.summary,

@@ -24,6 +24,8 @@ const HISTORY_FORMAT: u32 = 1;
 pub(crate) struct PastRun<'a> {
     /// Name of its directory.
     pub(crate) name: &'a str,
+    /// Name of its scenario: cells of two scenarios are two, whatever they are called.
+    pub(crate) scenario: &'a str,
     /// When it began, as a date.
     pub(crate) started: &'a str,
     /// Commit of the checkout in which it was made; empty where none is recorded.
@@ -169,10 +171,15 @@ pub(crate) fn history(runs: &[PastRun<'_>], all: bool, alpha: f64) -> History {
     // In the order in which cells first came, and of documents.
     let mut series: BTreeMap<(usize, usize), Series> = BTreeMap::new();
     let mut tries = Tries::default();
+    let is_of_several = runs.iter().any(|run| run.scenario != runs[0].scenario);
     for (at, run) in runs.iter().enumerate() {
         let mut starts: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
         for cell in &run.summary.cells {
-            let (place, name) = known.place(cell);
+            let (place, name) = known.place(run.scenario, cell);
+            let of_scenario = |name: String| {
+                if is_of_several { format!("{}: {name}", run.scenario) } else { name }
+            };
+            let name = of_scenario(name);
             let state = (!cell.takes_part()).then_some(cell.validity.status);
             tries.add(place, None, at, &name, state.map(|state| (state, cell)));
             if state.is_some() {
@@ -192,7 +199,7 @@ pub(crate) fn history(runs: &[PastRun<'_>], all: bool, alpha: f64) -> History {
                     *n_runs += 1;
                 }
                 let (place, name, value) = if quantity.id() == MetricId::LoadTime {
-                    let name = alternative(cell);
+                    let name = of_scenario(alternative(cell));
                     let place = *of_starts.entry(name.clone()).or_insert(place);
                     let known = starts.entry(place).or_default();
                     for start in values(cell, quantity) {
@@ -336,17 +343,17 @@ fn alternative(cell: &CellSummary) -> String {
 /// The cells of a history, each with its place.
 #[derive(Default)]
 struct KnownCells<'a> {
-    /// Name → what cells of this name were asked, and their places.
-    by_name: HashMap<&'a str, Vec<(Option<&'a str>, usize)>>,
+    /// Scenario and name → what cells of this name were asked, and their places.
+    by_name: HashMap<(&'a str, &'a str), Vec<(Option<&'a str>, usize)>>,
     n: usize,
 }
 
 impl<'a> KnownCells<'a> {
     /// Returns the place of a cell and what it is called. Of summaries that do not say what was asked,
     /// cells of one name are one.
-    fn place(&mut self, cell: &'a CellSummary) -> (usize, String) {
+    fn place(&mut self, scenario: &'a str, cell: &'a CellSummary) -> (usize, String) {
         let asked = cell.asked.as_deref();
-        let of_name = self.by_name.entry(&cell.name).or_default();
+        let of_name = self.by_name.entry((scenario, &cell.name)).or_default();
         let is_same = |(known, _): &(Option<&str>, usize)| {
             known.zip(asked).is_none_or(|(known, asked)| known == asked)
         };
@@ -449,7 +456,7 @@ mod tests {
             .collect();
         let past: Vec<PastRun<'_>> = runs
             .iter()
-            .map(|summary| PastRun { name: "r", started: "", commit: "", summary })
+            .map(|summary| PastRun { name: "r", scenario: "s", started: "", commit: "", summary })
             .collect();
         let found = history(&past, false, 0.01);
         let [first, second] = &found.series[..] else { panic!("{found:?}") };
@@ -459,8 +466,31 @@ mod tests {
     }
 
     fn past(runs: &[Summary]) -> Vec<PastRun<'_>> {
-        let run = |summary| PastRun { name: "r", started: "", commit: "", summary };
+        let run = |summary| PastRun { name: "r", scenario: "s", started: "", commit: "", summary };
         runs.iter().map(run).collect()
+    }
+
+    #[test]
+    fn cells_of_two_scenarios_are_two_series_whatever_their_name() {
+        let levels = [20.0, 60.0, 20.1, 60.2, 19.9, 59.8, 20.0, 90.0, 20.1, 90.2, 19.9, 90.1];
+        let runs: Vec<Summary> = levels.iter().map(|level| run(*level, "1")).collect();
+        let past = |scenarios: [&'static str; 2]| -> Vec<PastRun<'_>> {
+            let one = |(at, summary)| PastRun {
+                name: "r",
+                scenario: scenarios[at % 2],
+                started: "",
+                commit: "",
+                summary,
+            };
+            runs.iter().enumerate().map(one).collect()
+        };
+        let found = history(&past(["chat", "code"]), false, 0.01);
+        let [chat, code] = &found.series[..] else { panic!("{found:?}") };
+        assert_eq!([&*chat.cell, &*code.cell], ["chat: a", "code: a"]);
+        assert_eq!((chat.n(), chat.steps.len()), (6, 0));
+        assert_eq!(code.steps.iter().map(|step| step.run).collect::<Vec<_>>(), [7]);
+        let found = history(&past(["chat", "chat"]), false, 0.01);
+        assert_eq!(found.series.iter().map(|it| &*it.cell).collect::<Vec<_>>(), ["a"]);
     }
 
     #[test]
@@ -540,7 +570,7 @@ mod tests {
         runs[1].cells[0].validity = Validity::new(CellStatus::Failed, []);
         let past: Vec<PastRun<'_>> = runs
             .iter()
-            .map(|summary| PastRun { name: "r", started: "", commit: "", summary })
+            .map(|summary| PastRun { name: "r", scenario: "s", started: "", commit: "", summary })
             .collect();
         let found = history(&past, false, 0.01);
         let series = &found.series[0];
@@ -620,7 +650,7 @@ mod tests {
             (0..).zip(luck).map(|(at, luck)| run(100.0 * 0.98_f64.powi(at) * luck, "1")).collect();
         let past: Vec<PastRun<'_>> = runs
             .iter()
-            .map(|summary| PastRun { name: "r", started: "", commit: "", summary })
+            .map(|summary| PastRun { name: "r", scenario: "s", started: "", commit: "", summary })
             .collect();
         let found = history(&past, false, 0.01);
         let [series] = &found.series[..] else { panic!("{found:?}") };
@@ -645,7 +675,7 @@ mod tests {
             .collect();
         let past: Vec<PastRun<'_>> = runs
             .iter()
-            .map(|summary| PastRun { name: "r", started: "", commit: "", summary })
+            .map(|summary| PastRun { name: "r", scenario: "s", started: "", commit: "", summary })
             .collect();
         let found = history(&past, true, 0.01);
         for metric in [MetricId::Goodput, MetricId::Accuracy] {
