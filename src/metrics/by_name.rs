@@ -1,5 +1,6 @@
 //! Reads numbers out of a cell by their names.
 
+use crate::metrics::bounds::is_lower_bound;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::{Quantity, Statistic};
 use crate::metrics::summary::{CellSummary, Distribution, Figure, NumberState};
@@ -26,6 +27,12 @@ impl Quantity {
     pub(crate) fn believed(&self, cell: &CellSummary) -> Option<Figure> {
         let is_finite = |figure: &Figure| figure.value.is_some_and(f64::is_finite);
         self.read(cell).filter(|it| is_finite(it) && it.state != Some(NumberState::Invalid))
+    }
+
+    /// Reads the quantity where its value may be believed and is no lower bound, for forms that have no
+    /// words for one.
+    pub(crate) fn exact(&self, cell: &CellSummary) -> Option<Figure> {
+        self.believed(cell).filter(|figure| !is_lower_bound(self, figure))
     }
 
     /// Reads the value alone; `None` when it is absent or not finite.

@@ -17,7 +17,8 @@ const VERSION: &str = "0.2";
 /// Version of the parts that describe a load.
 const LOAD_VERSION: &str = "0.0.1";
 
-/// Renders a document a line, for each cell that was measured; INVALID numbers are left out.
+/// Renders a document a line, for each cell that was measured; numbers that are INVALID or lower bounds
+/// are left out.
 pub(crate) fn render(run: &RunFacts, bench: &str, plan: &Plan, summary: &Summary) -> String {
     let planned = plan.cells_by_id();
     let measured = summary.cells.iter().filter(|cell| cell.validity.status.is_measured());
@@ -111,10 +112,11 @@ fn aggregate(cell: &CellSummary) -> Value {
 
 fn statistics(cell: &CellSummary, metric: MetricId, units: &str) -> Option<Value> {
     let found = cell.distributions.get(&metric)?;
-    let believed = |quantity: Quantity| quantity.believed(cell)?.value;
+    // Without a mean there are no statistics: an extreme of times that had no end is none.
+    let exact = |quantity: Quantity| quantity.exact(cell)?.value;
     let mut told = Map::from_iter([
         ("units".to_owned(), json!(units)),
-        ("mean".to_owned(), json!(believed(Quantity::mean(metric))?)),
+        ("mean".to_owned(), json!(exact(Quantity::mean(metric))?)),
         ("stddev".to_owned(), json!(found.std)),
         ("min".to_owned(), json!(found.min)),
         ("max".to_owned(), json!(found.max)),
@@ -122,7 +124,7 @@ fn statistics(cell: &CellSummary, metric: MetricId, units: &str) -> Option<Value
     for at in &found.percentiles {
         let name = format!("p{}", at.p.to_string().replace('.', "p"));
         let statistic = Statistic::Percentile(at.p);
-        told.insert(name, json!(believed(Quantity { metric: metric.into(), statistic })));
+        told.insert(name, json!(exact(Quantity { metric: metric.into(), statistic })));
     }
     Some(without_nulls(Value::Object(told)))
 }

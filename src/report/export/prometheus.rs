@@ -10,7 +10,8 @@ use crate::metrics::summary::{CellSummary, Figure, Summary};
 /// One line of a metric: what is behind its name, and its labels.
 type Sample = (&'static str, String, f64);
 
-/// Renders the numbers of all cells that are measured; those that are INVALID are left out.
+/// Renders the numbers of all cells that are measured; those that are INVALID or lower bounds are left
+/// out.
 pub(crate) fn render(run: &str, summary: &Summary) -> String {
     let mut metrics: BTreeMap<MetricId, Vec<Sample>> = BTreeMap::new();
     for cell in summary.cells.iter().filter(|cell| cell.validity.status.is_measured()) {
@@ -51,10 +52,10 @@ fn of_cell(run: &str, cell: &CellSummary, metrics: &mut BTreeMap<MetricId, Vec<S
     for (metric, distribution) in &cell.distributions {
         for at in &distribution.percentiles {
             let quantile = label("quantile", &(at.p / 100.0).to_string());
-            add(*metric, "", &quantile, value(Quantity::percentile(*metric, at.p).believed(cell)));
+            add(*metric, "", &quantile, value(Quantity::percentile(*metric, at.p).exact(cell)));
         }
         let n = distribution.n as f64;
-        if let Some(mean) = value(Quantity::mean(*metric).believed(cell)) {
+        if let Some(mean) = value(Quantity::mean(*metric).exact(cell)) {
             add(*metric, "_sum", "", Some(mean * n));
             add(*metric, "_count", "", Some(n));
         }
@@ -95,7 +96,8 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::summary::NumberState;
+    use crate::metrics::bounds::UNLIMITED;
+    use crate::metrics::summary::{NumberState, Percentile};
     use crate::metrics::tests::fixture::{measured_cell, with_figure, with_mean};
     use crate::report::tests::sample_run;
 
@@ -108,6 +110,23 @@ mod tests {
         cell.figures.insert(MetricId::OutputThroughput.into(), bad);
         let summary = Summary { cells: vec![cell], ..Summary::default() };
         insta::assert_snapshot!(render("chat-1", &summary));
+    }
+
+    #[test]
+    fn a_lower_bound_is_no_sample() {
+        let of = |high: f64| {
+            let mut cell = with_mean(measured_cell("a", "fp16"), MetricId::Ttft, 3_600.0);
+            let ttft = cell.distributions.get_mut(&MetricId::Ttft).unwrap();
+            let bound = Some((3_600.0, high));
+            ttft.mean_bound = bound;
+            let p = 50.0;
+            ttft.percentiles =
+                vec![Percentile { p, value: Some(3_605.0), bound, ..Default::default() }];
+            render("r", &Summary { cells: vec![cell], ..Summary::default() })
+        };
+        let told = of(3_700.0);
+        assert!(told.contains("quantile=\"0.5\"} 3605") && told.contains("_sum{"), "{told}");
+        assert!(!of(UNLIMITED).contains("bench_ttft"), "{}", of(UNLIMITED));
     }
 
     /// The rules of the text format: each family once, with its help and type in front, names and
