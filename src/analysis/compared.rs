@@ -181,26 +181,35 @@ pub(crate) fn told_apart<'a>(
     pairs: impl Iterator<Item = (&'a str, &'a str)>,
     told: &mut dyn FnMut(&str, String, String),
 ) -> Result<(), StoreError> {
-    if !std::ptr::eq(one, other) {
-        let (before, now) = (one.environment.facts(), other.environment.facts());
-        for ((what, before), (_, now)) in before.into_iter().zip(now) {
-            told(what, before, now);
-        }
-        let (before, now) = (one.datasets()?, other.datasets()?);
-        for (name, sha256) in before {
-            if let Some(other) = now.get(&name) {
-                told(&format!("data set {name}"), sha256, other.clone());
-            }
-        }
-        for change in diff::changes(&one.resolved, &other.resolved) {
-            if !NOT_TOLD.contains(&change.section()) {
-                let (before, now) = change.values();
-                told(&change.key(), before, now);
-            }
-        }
-    }
+    // What explains numbers comes before what a scenario has in many lines.
     for (baseline, candidate) in pairs {
         of_engines(one, baseline, other, candidate, told);
+    }
+    if std::ptr::eq(one, other) {
+        return Ok(());
+    }
+    let (before, now) = (one.environment.facts(), other.environment.facts());
+    for ((what, before), (_, now)) in before.into_iter().zip(now) {
+        told(what, before, now);
+    }
+    let (before, now) = (one.datasets()?, other.datasets()?);
+    for (name, sha256) in before {
+        if let Some(other) = now.get(&name) {
+            told(&format!("data set {name}"), sha256, other.clone());
+        }
+    }
+    for change in diff::changes(&one.resolved, &other.resolved) {
+        if NOT_TOLD.contains(&change.section()) {
+            continue;
+        }
+        if let Some((table, is_now)) = change.whole_table(&one.resolved, &other.resolved) {
+            let (there, gone) = ("defined".to_owned(), "absent".to_owned());
+            let (before, now) = if is_now { (gone, there) } else { (there, gone) };
+            told(&table, before, now);
+        } else {
+            let (before, now) = change.values();
+            told(&change.key(), before, now);
+        }
     }
     Ok(())
 }

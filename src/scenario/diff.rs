@@ -57,6 +57,16 @@ impl Change {
         self.path.join(".")
     }
 
+    /// Returns the named table that the key is in, `dataset.chat`, where only one of the two scenarios has
+    /// it, and whether that is the one now.
+    pub(crate) fn whole_table(&self, before: &Table, now: &Table) -> Option<(String, bool)> {
+        let [section, name, _, ..] = self.path.as_slice() else { return None };
+        let has =
+            |scenario: &Table| scenario.get(section)?.as_table()?.get(name)?.as_table().map(drop);
+        let (before, now) = (has(before).is_some(), has(now).is_some());
+        (before != now).then(|| (format!("{section}.{name}"), now))
+    }
+
     /// Returns the value before and now; `absent` where there is none.
     pub(crate) fn values(&self) -> (String, String) {
         (shown(self.before.as_ref()), shown(self.now.as_ref()))
@@ -123,6 +133,17 @@ mod tests {
             change.apply(&mut applied);
         }
         assert_eq!(applied, now);
+    }
+
+    #[test]
+    fn a_table_that_one_scenario_alone_has_is_known_as_a_whole() {
+        let before = table("[dataset.chat]\nrows = 3\nseed = 1\n[request]\nstream = true\n");
+        let now = table("[dataset.code]\nrows = 3\n[request]\nstream = false\n");
+        let found = changes(&before, &now);
+        let whole: Vec<_> = found.iter().map(|it| it.whole_table(&before, &now)).collect();
+        let chat = Some(("dataset.chat".to_owned(), false));
+        let code = Some(("dataset.code".to_owned(), true));
+        assert_eq!(whole, [chat.clone(), chat, code, None]);
     }
 
     #[test]
