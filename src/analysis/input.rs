@@ -98,11 +98,19 @@ impl Curve {
         [self.values[0], self.values[self.values.len() - 1]]
     }
 
-    /// Returns the distribution function, which begins at nothing and ends at everything.
+    /// Returns the distribution function, which begins at nothing and ends at everything. Where all
+    /// samples are in it, it rises at each and nowhere between.
     pub(crate) fn points(&self) -> Vec<(f64, f64)> {
         let share = |point| (rank(point, self.n) + 1) as f64 / self.n as f64;
-        let points = self.values.iter().zip(0..).map(|(value, point)| (*value, share(point)));
-        std::iter::once((self.values[0], 0.0)).chain(points).collect()
+        let (mut points, mut before) = (Vec::new(), 0.0);
+        for (value, point) in self.values.iter().zip(0..) {
+            if point == 0 || self.values.len() == self.n {
+                points.push((*value, before));
+            }
+            before = share(point);
+            points.push((*value, before));
+        }
+        points
     }
 }
 
@@ -253,6 +261,8 @@ mod tests {
     fn a_curve_begins_at_nothing_and_ends_at_everything() {
         assert_eq!(Curve::of(vec![f64::NAN]), None);
         assert_eq!(Curve::of(vec![3.0]).unwrap().points(), [(3.0, 0.0), (3.0, 1.0)]);
+        let steps = Curve::of(vec![2.0, 1.0]).unwrap().points();
+        assert_eq!(steps, [(1.0, 0.0), (1.0, 0.5), (2.0, 0.5), (2.0, 1.0)]);
         let curve = Curve::of((0..1000).rev().map(f64::from).collect()).unwrap();
         let points = curve.points();
         assert_eq!((curve.n, curve.ends()), (1000, [0.0, 999.0]));

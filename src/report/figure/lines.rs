@@ -62,7 +62,7 @@ pub(crate) enum Stroke {
     Solid,
     /// In dashes.
     Dashed,
-    /// In one of four patterns, by its place among lines of one colour.
+    /// In one of 16 patterns, by its place among lines of one colour.
     Nth(usize),
     /// Not at all: points alone.
     None,
@@ -116,6 +116,18 @@ pub(super) const DOTS_MAX: usize = 400;
 /// Measured values that an axis has ticks at; of more it has round ones.
 const TICKS_MAX: usize = 40;
 
+/// Patterns of lines of one colour, which are thin where these do not do.
+const PATTERNS: [&str; 8] = [
+    "",
+    " dashed",
+    " dotted",
+    " dash-dotted",
+    " long-dashed",
+    " sparse",
+    " dash-dot-dotted",
+    " gapped",
+];
+
 struct Plot<'a> {
     axes: &'a Axes,
     has_dots: bool,
@@ -158,11 +170,13 @@ fn colour(lines: &[Line], at: usize) -> usize {
 fn class(stroke: Stroke, colour: usize) -> String {
     let pattern = match stroke {
         Stroke::Dashed => " dashed",
-        Stroke::Nth(nth) => ["", " dashed", " dotted", " dash-dotted"][nth % 4],
+        Stroke::Nth(nth) => PATTERNS[nth % PATTERNS.len()],
         Stroke::Solid if colour >= COLOURS => " dashed",
         Stroke::Solid | Stroke::None => "",
     };
-    format!("l{}{pattern}", colour % COLOURS)
+    let is_thin = matches!(stroke, Stroke::Nth(nth) if nth / PATTERNS.len() % 2 == 1);
+    let thin = if is_thin { " thin" } else { "" };
+    format!("l{}{pattern}{thin}", colour % COLOURS)
 }
 
 impl<'a> Plot<'a> {

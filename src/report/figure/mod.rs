@@ -48,6 +48,7 @@ svg.chart .strong { font-weight: 600; } svg.chart .title { font-weight: 600; fon
 svg.chart .w { stroke: var(--ink, #1c2128); stroke-width: 1.2; } svg.chart .n { fill: var(--ink, #1c2128); } svg.chart .outline { fill: var(--band, #f6f8fa); stroke: var(--faint, #59636e); stroke-width: 1; }
 svg.chart .outside { fill: var(--faint, #59636e); fill-opacity: .12; } svg.chart .limit { stroke: var(--bad, #b3261e); stroke-width: 1; stroke-dasharray: 6 3; } svg.chart .front { fill: none; stroke: var(--faint, #59636e); stroke-width: 6; stroke-opacity: .3; stroke-linejoin: round; }
 svg.chart .band { fill-opacity: .18; } svg.chart .dashed { stroke-dasharray: 5 3; } svg.chart .dotted { stroke-dasharray: 2 2; } svg.chart .dash-dotted { stroke-dasharray: 8 3 2 3; }
+svg.chart .long-dashed { stroke-dasharray: 14 4; } svg.chart .sparse { stroke-dasharray: 2 6; } svg.chart .dash-dot-dotted { stroke-dasharray: 10 3 2 3 2 3; } svg.chart .gapped { stroke-dasharray: 6 8; }
 svg.chart .moment { fill: var(--page, #fff); stroke: var(--ink, #1c2128); stroke-width: 1.5; }
 svg.chart .f0 { fill: var(--s0, #0072b2); } svg.chart .l0 { fill: none; stroke: var(--s0, #0072b2); stroke-width: 2; }
 svg.chart .f1 { fill: var(--s1, #d55e00); } svg.chart .l1 { fill: none; stroke: var(--s1, #d55e00); stroke-width: 2; }
@@ -57,7 +58,7 @@ svg.chart .f4 { fill: var(--s4, #8a6d00); } svg.chart .l4 { fill: none; stroke: 
 svg.chart .f5 { fill: var(--s5, #3c91c2); } svg.chart .l5 { fill: none; stroke: var(--s5, #3c91c2); stroke-width: 2; }
 svg.chart .f6 { fill: var(--s6, #6b4fa0); } svg.chart .l6 { fill: none; stroke: var(--s6, #6b4fa0); stroke-width: 2; }
 svg.chart .f7 { fill: var(--s7, #5c6670); } svg.chart .l7 { fill: none; stroke: var(--s7, #5c6670); stroke-width: 2; }
-svg.chart .dim { opacity: .35; } svg.chart .hollow { fill: var(--page, #fff); } svg.chart .whisker { stroke-width: 1; } svg.chart .points { stroke-width: 4; stroke-linecap: round; }
+svg.chart .dim { opacity: .35; } svg.chart .hollow { fill: var(--page, #fff); } svg.chart .whisker, svg.chart .thin { stroke-width: 1; } svg.chart .points { stroke-width: 4; stroke-linecap: round; }
 ";
 
 /// Height of a line of the title of a file.

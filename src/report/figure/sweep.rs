@@ -82,7 +82,7 @@ fn heat_map(of: &[LoadLine<'_>], quantity: &Quantity) -> Option<FigureView> {
     }
     let title = format!("{} ({unit}) over {key}", quantity.label());
     let grid = Grid {
-        title: title.clone(),
+        title: format!("{} ({unit})", quantity.label()),
         column_label: key,
         columns: loads.iter().map(f64::to_string).collect(),
         rows,
