@@ -53,7 +53,7 @@ const PROMPT_TOKENS_BY: &str = "prompt tokens by";
 /// What the numbers of a run mean, where other tools' may mean something else.
 const OURS: [(&str, &str); 5] = [
     ("TTFT from", "the first write of the request to the kernel's stamp of the first token"),
-    ("output tok/s over", "the first due request to the last answer"),
+    ("output tok/s over", "the beginning of the phase to the last answer"),
     (PROMPT_TOKENS_BY, BY_USAGE),
     ("output tokens by", BY_USAGE),
     ("TPOT", "over HTTP, as a client sees it"),

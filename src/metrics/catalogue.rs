@@ -137,13 +137,13 @@ metrics! {
     TotalThroughputPerGpu: Figure("total_throughput_per_gpu", "total throughput per GPU", "tok/s", MORE)
         "Total throughput divided by all GPUs of the engine: tp · pp · dp.";
     RequestThroughputWhole: Figure("request_throughput_whole", "request throughput, whole run", "req/s", MORE)
-        "Complete requests per second from the first due request to the last response.";
+        "Complete requests per second from the beginning of the measured phases to the last response.";
     OutputThroughputWhole: Figure("output_throughput_whole", "output throughput, whole run", "tok/s", MORE)
-        "Output tokens of complete requests per second from the first due request to the last response.";
+        "Output tokens of complete requests per second from the beginning of the measured phases to the last response.";
     PromptThroughputWhole: Figure("prompt_throughput_whole", "prompt throughput, whole run", "tok/s", MORE)
-        "Prompt tokens of complete requests per second from the first due request to the last response.";
+        "Prompt tokens of complete requests per second from the beginning of the measured phases to the last response.";
     TotalThroughputWhole: Figure("total_throughput_whole", "total throughput, whole run", "tok/s", MORE)
-        "Output and prompt tokens of complete requests per second from the first due request to the last response.";
+        "Output and prompt tokens of complete requests per second from the beginning of the measured phases to the last response.";
     OutputThroughputPerStream: Figure("output_throughput_per_stream", "output throughput per stream", "tok/s", MORE)
         "Output throughput divided by the concurrency of the load.";
     AttemptedRate: Figure("attempted_rate", "attempted rate", "req/s", None, describes_the_run)
@@ -153,7 +153,7 @@ metrics! {
     Window: Figure("window", "measured window", "s", None, describes_the_run)
         "From the end of warm-up to the last scheduled send or to the stop, summed over trials.";
     WholeRun: Figure("whole_run", "whole run", "s", None, describes_the_run)
-        "From the first due request to the last response of the measured phases, summed over trials.";
+        "From the beginning of the measured phases, which is a gap before the first arrival of an open loop, to their last response, summed over trials.";
     Goodput: Figure("goodput", "goodput", "req/s", MORE)
         "Requests that met all SLOs, each by the share of its tokens that arrived inside the measured window, per second of it.";
     GoodputShare: Figure("goodput_share", "goodput share", "%", MORE)
@@ -227,7 +227,7 @@ metrics! {
     EngineLogThroughput: Figure("engine_log_throughput", "output throughput by the engine's log", "tok/s", None)
         "Mean of the output rates in the engine's log whose time lies inside the measured window, weighted by that time: a cross-check, never a result.";
     ChunkThroughput: Figure("chunk_throughput", "chunk throughput", "chunks/s", None)
-        "Token events of all requests, per second from the first due request to the last byte of the measured phases.";
+        "Token events of all requests, per second from the beginning of the measured phases to their last byte.";
     ClientCpuPerChunk: Figure("client_cpu_per_chunk", "client CPU per chunk", "us", LESS)
         "CPU time of all of bench in the measured phases, per token event: microseconds each, seconds per million.";
     TtftBoundHeld: Figure("ttft_bound_held", "TTFT bounds held", "%", MORE, describes_the_run)

@@ -35,7 +35,7 @@ struct Other {
 pub(crate) struct Devices {
     /// Energy over the window, all GPUs, or why it cannot be had.
     pub energy_window_j: Result<f64, String>,
-    /// Energy from the first due request to the last response.
+    /// Energy from the beginning of the measured phases to the last response.
     pub energy_whole_j: Result<f64, String>,
     /// Least share of the window that power samples cover, over GPUs.
     pub coverage: Option<f64>,

@@ -34,7 +34,7 @@ const WAVE_STD: f64 = 0.289;
 pub(crate) struct Totals {
     /// Length of the window, seconds.
     pub window_secs: f64,
-    /// From the first due request to the last response, seconds.
+    /// From the beginning of the measured phases to the last response, seconds.
     pub whole_secs: f64,
     /// Requests that were due in measured phases.
     pub n_scheduled: u64,
@@ -76,7 +76,7 @@ pub(crate) struct Totals {
     /// Time in which they had a request under way, likewise; absent where no stream is of one, and
     /// where a window runs to the last response, when there is nothing more to send.
     pub(crate) busy_secs: Option<f64>,
-    /// The same from the first due request to the last response, and by how much earlier bench
+    /// The same from the beginning of the measured phases to the last response, and by how much earlier bench
     /// could have sent in an open loop.
     pub(crate) lost_whole_secs: f64,
     pub(crate) late_max_secs: f64,

@@ -121,7 +121,7 @@ impl Window {
         duration(&self.spans)
     }
 
-    /// Returns the time from the first due request to the last response.
+    /// Returns the time from the beginning of the measured phases to the last response.
     pub(crate) fn whole_duration(&self) -> Nanos {
         duration(&self.whole)
     }
@@ -131,7 +131,7 @@ impl Window {
         self.spans.iter().map(|span| span.end.min(end).saturating_sub(span.start.max(start))).sum()
     }
 
-    /// Returns how much of `start..end` lies between a first due request and a last response.
+    /// Returns how much of `start..end` lies between the beginning of a measured phase and its last response.
     pub(crate) fn overlap_whole(&self, start: Nanos, end: Nanos) -> Nanos {
         self.whole.iter().map(|span| span.end.min(end).saturating_sub(span.start.max(start))).sum()
     }
@@ -157,7 +157,7 @@ impl Window {
         self.spans.iter().map(|span| (span.start, span.end))
     }
 
-    /// Returns the stretches from the first due request to the last response.
+    /// Returns the stretches from the beginning of each measured phase to its last response.
     pub(crate) fn whole_spans(&self) -> impl Iterator<Item = (Nanos, Nanos)> {
         self.whole.iter().map(|span| (span.start, span.end))
     }

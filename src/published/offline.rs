@@ -11,7 +11,7 @@ use crate::published::{Column, Note, PublishedTable};
 /// The block of one cell.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct OfflineBlock {
-    /// From the first due request to the last response, seconds.
+    /// From the beginning of the measured phases to the last response, seconds.
     pub(crate) total_time_s: Option<f64>,
     /// Complete answers.
     pub(crate) generations: u64,

@@ -23,7 +23,7 @@ pub(crate) struct ServingBlock {
     pub(crate) completed: u64,
     /// Requests that failed.
     pub(crate) failed: u64,
-    /// From the first due request to the last response, seconds.
+    /// From the beginning of the measured phases to the last response, seconds.
     pub(crate) duration_s: Option<f64>,
     /// Sum over requests.
     pub(crate) total_input_tokens: Option<f64>,
