@@ -8,6 +8,7 @@ use crate::analysis::run::RunAnalysis;
 use crate::cli::args::GateArgs;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::output;
 use crate::diagnostic::suggest::did_you_mean;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::metrics::catalogue::MetricId;
@@ -17,8 +18,10 @@ use crate::metrics::gates::baseline_of;
 use crate::metrics::summary::GateResult;
 use crate::plan::Plan;
 use crate::plan::gate::GatePlan;
+use crate::report::untrusted;
 use crate::scenario::Scenario;
 use crate::score::extract::name_of;
+use crate::store::run_dir::RunDir;
 
 /// Where named baselines lie, seen from the working directory: they are there to be committed.
 pub(crate) const BASELINES: &str = "baselines";
@@ -62,6 +65,14 @@ pub(crate) fn add(plan: &mut Plan, args: &GateArgs, own: Option<&Path>) -> Resul
     match &mut plan.gate {
         Some(gate) if is_relative(gate) => {
             gate.baseline = Some(baseline_of(gate, name.clone(), &summary.cells));
+            if let Some(other) = scenario_of(&path).filter(|other| *other != plan.name) {
+                output::message(&format!(
+                    "--baseline {name}: it is a run of `{}`, and this is one of `{}`; what else is not \
+                     the same is told by `bench compare`",
+                    untrusted::line(&other),
+                    plan.name
+                ));
+            }
             Ok(())
         }
         _ => Err(Failure::new(Exit::Usage, "--baseline: no gate is held against it")
@@ -120,6 +131,13 @@ fn baseline_path(name: &str, scenario: &str, own: Option<&Path>) -> Result<PathB
         saved.display()
     ))
     .help(format!("save one: bench baseline save {name} RUN_DIRECTORY")))
+}
+
+/// Returns the name of the scenario of the run that a summary lies in, where it lies in one.
+fn scenario_of(summary: &Path) -> Option<String> {
+    let plan = fs::read(RunDir::at(summary.parent()?).plan()).ok()?;
+    let plan: serde_json::Value = serde_json::from_slice(&plan).ok()?;
+    Some(plan.get("name")?.as_str()?.to_owned())
 }
 
 fn is_summary(path: &Path) -> bool {
@@ -317,5 +335,8 @@ mod tests {
         let summary = second.join("summary.json");
         assert!(baseline_path(&summary.display().to_string(), "s", Some(&second)).is_err());
         assert_eq!(baseline_path(&itself, "s", Some(&first)).unwrap(), summary);
+        assert_eq!(scenario_of(&summary), None);
+        fs::write(RunDir::at(&second).plan(), "{\"name\": \"code\", \"cells\": []}").unwrap();
+        assert_eq!(scenario_of(&summary).as_deref(), Some("code"));
     }
 }
