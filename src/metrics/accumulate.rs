@@ -127,8 +127,14 @@ impl<'a> CellAccumulator<'a> {
         let lateness = lateness(record);
         let wait = longest_wait(record);
         self.latencies.begin_trial(record, wait);
+        let dataset = self.plan.datasets.get(&self.cell.dataset);
+        let totals = Totals::new(&window);
         self.open = Some(OpenTrial {
-            totals: Totals::new(&window),
+            totals: if dataset.is_some_and(|dataset| dataset.multi_turn) {
+                totals.of_conversations()
+            } else {
+                totals
+            },
             earlier: Window::earlier(record, self.cell).map(|earlier| {
                 let totals = Totals::new(&earlier);
                 (earlier, totals)

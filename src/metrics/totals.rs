@@ -1,6 +1,6 @@
 //! What one trial adds up to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::metrics::client_lag::OwnLag;
 use crate::metrics::goodput::is_good;
@@ -73,13 +73,17 @@ pub(crate) struct Totals {
     /// Time in which streams of closed loops stood still between an answer and their next request,
     /// seconds inside the window by streams.
     pub(crate) lost_secs: f64,
-    /// Time in which they had a request under way, likewise; absent where no stream is of one, and
-    /// where a window runs to the last response, when there is nothing more to send.
+    /// Time in which they had a request under way, or a conversation that waited for its own delay,
+    /// likewise; absent where no stream is of one, and where a window runs to the last response, when
+    /// there is nothing more to send.
     pub(crate) busy_secs: Option<f64>,
     /// The same from the beginning of the measured phases to the last response, and by how much earlier bench
     /// could have sent in an open loop.
     pub(crate) lost_whole_secs: f64,
     pub(crate) late_max_secs: f64,
+    /// When the latest turn of each conversation ended, by phase and place; kept where requests may be
+    /// turns.
+    pub(crate) turn_ends: Option<HashMap<(u16, u64), Nanos>>,
     /// Output tokens by [`N_BINS`] equal parts of the window.
     pub(crate) output_bins: Vec<f64>,
     /// Whether the window has one load from its begin to its end, without ramp and drain.
@@ -126,6 +130,11 @@ impl Totals {
             ttft_slices: vec![(0.0, 0); N_SLICES],
             ..Self::default()
         }
+    }
+
+    /// Tells that requests may be turns of conversations.
+    pub(crate) fn of_conversations(self) -> Self {
+        Self { turn_ends: Some(HashMap::new()), ..self }
     }
 
     /// Adds one measured request.
@@ -225,9 +234,28 @@ impl Totals {
         if window.to_the_end.is_none() {
             let end = record.end().or_else(|| token_events(record).last().map(|event| event.at));
             let busy = end.map_or(Nanos::ZERO, |end| window.overlap(until, end));
+            let busy = busy + self.delay_before(window, record, end);
             *self.busy_secs.get_or_insert_default() += by_stream(busy);
         }
         self.lost_whole_secs += by_stream(window.overlap_whole(record.scheduled, until));
+    }
+
+    /// Returns the time in the window between a turn and the answer before it: up to the instant at
+    /// which the turn was due it is the conversation's own delay, not a pause of bench's.
+    fn delay_before(
+        &mut self,
+        window: &Window,
+        record: &RequestRecord,
+        end: Option<Nanos>,
+    ) -> Nanos {
+        let Some(turn_ends) = &mut self.turn_ends else { return Nanos::ZERO };
+        let conversation = (record.phase, record.index);
+        let before = match end {
+            Some(end) => turn_ends.insert(conversation, end),
+            None => turn_ends.remove(&conversation),
+        };
+        let before = before.filter(|_| record.turn > 0);
+        before.map_or(Nanos::ZERO, |before| window.overlap(before, record.scheduled))
     }
 
     fn add_prompt(
@@ -585,6 +613,33 @@ mod tests {
         assert!((found.lost_secs - 0.025).abs() < 1e-9 && found.late_max_secs == 0.0);
         // It worked for 100 ms, and nothing is known of the rest of the window.
         assert!((found.lost_secs() - 0.975).abs() < 1e-9, "{}", found.lost_secs());
+    }
+
+    #[test]
+    fn the_delays_of_a_conversation_are_not_pauses_of_bench() {
+        let mut trial = trial(&[phase_record(PhaseKind::Measure, 1_000, 2_000, 3_000)]);
+        trial.phases[0].n_scheduled = 4;
+        let window = Window::of(&trial, &cell(ArrivalsPlan::Closed { concurrency: 1 }));
+        assert_eq!(window.to_the_end, None);
+        let own = OwnLag { late: Nanos::ZERO, n_streams: Some(1) };
+        let lost = |totals: Totals| {
+            let mut totals = totals;
+            // Turns of 100 ms, each due 150 ms after the one before, and sent 1 ms late but for the
+            // first of four.
+            for nth in 0..4_u32 {
+                let due = 1_000 + u64::from(nth) * 250;
+                let sent = due + u64::from(nth.min(1));
+                let record = request(7, due, sent, &[due + 50, due + 100]);
+                let record = RequestRecord { turn: nth, ..record };
+                totals.push(&window, None, &record, &RequestMetrics::of(&record), own);
+            }
+            totals.lost_secs()
+        };
+        // Nothing is known of the 150 ms behind the last turn.
+        let of_turns = lost(Totals::new(&window).of_conversations());
+        assert!((of_turns - 0.153).abs() < 1e-9, "{of_turns}");
+        let of_singles = lost(Totals::new(&window));
+        assert!((of_singles - 0.603).abs() < 1e-9, "{of_singles}");
     }
 
     /// Four streams of answers of 200 ms and 20 tokens: 20 requests a second, wherever the window ends.
