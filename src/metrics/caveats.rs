@@ -268,7 +268,7 @@ mod tests {
         let counts = Counts {
             scheduled: 1_000,
             ok: 900,
-            errors: BTreeMap::from([("status-500".to_owned(), 60), ("empty".to_owned(), 30)]),
+            errors: BTreeMap::from([("status-500".to_owned(), 60), ("truncated".to_owned(), 30)]),
             examples: BTreeMap::from([("status-500".to_owned(), "out of memory".to_owned())]),
             cancelled: [("after-time", 4), ("deadline", 6), ("over-saturated", 8)]
                 .map(|(cause, n)| (cause.to_owned(), n))
@@ -313,7 +313,7 @@ mod tests {
         coalesced: 5.0 % of chunks arrived in one read with the chunk before
         telemetry-lost: samples are missing: the GPUs' probe missed 7 of 15 samples and lost 2 on the way to the disk and did not come back in 1 trial
         energy-counter: a GPU's energy counter stood still for 12.0 s of the window
-        failures: 90 of 1000 requests failed: 60 status-500 ("out of memory"), 30 empty
+        failures: 90 of 1000 requests failed: 60 status-500 ("out of memory"), 30 truncated
         cancelled: bench ended 6 of 1000 requests: 6 by deadline
         cancelled-as-planned: `cancel-after` ended 4 of 1000 requests, as asked for
         over-saturated: the queue only grew, from 30 to 350: between 10.0 s and 20.0 s of the phase 64.0 requests per s were due and 32.0 answered; it was ended at 21.0 s; 8 requests without an answer; with them TTFT p50 at least 1200.0 ms, p99 4800.0 ms, E2E p50 at least 1300.0 ms, p99 5000.0 ms

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::metrics::summary::Counts;
-use crate::metrics::totals::CONN_REUSE_RACE;
+use crate::metrics::totals::{CONN_REUSE_RACE, EMPTY};
 use crate::plan::Plan;
 
 /// The share of requests that may fail or never come. More of them and what is left is no sample
@@ -21,6 +21,10 @@ const USUAL_SHARE: f64 = 0.01;
 /// What a race for a connection is, which the server says no word of, and the way out of it.
 const RACE: &str = "the server closed a kept connection as the request was sent: \
                     `quirks = { no-reuse = true }`";
+
+/// What an answer without a token is: it took no time that could be measured.
+const SILENCE: &str = "the engine ended its answer without a token: `max-tokens` gives room to one \
+                       that hides its reasoning, `max-failures` to one that may be silent";
 
 /// Far below one request of any run, far above the rounding of a share written in decimals.
 const ROUNDING: f64 = 1e-9;
@@ -64,7 +68,7 @@ pub(crate) fn too_many(counts: &Counts, limit: FailureLimit) -> Option<String> {
 }
 
 /// Returns how requests failed, the most frequent kind first, each with the first words of its
-/// kind: `190 status-503 ("overloaded"), 9 empty`.
+/// kind: `190 status-503 ("overloaded"), 9 protocol`.
 pub(crate) fn told<'a>(
     kinds: impl Iterator<Item = (&'a String, &'a u64)>,
     counts: &Counts,
@@ -74,6 +78,7 @@ pub(crate) fn told<'a>(
     let told = kinds.into_iter().map(|(kind, n)| match counts.examples.get(kind) {
         Some(words) => format!("{n} {kind} (\"{words}\")"),
         None if kind == CONN_REUSE_RACE => format!("{n} {kind} ({RACE})"),
+        None if kind == EMPTY => format!("{n} {kind} ({SILENCE})"),
         None => format!("{n} {kind}"),
     });
     told.collect::<Vec<_>>().join(", ")
@@ -111,20 +116,23 @@ mod tests {
     #[test]
     fn each_kind_is_told_with_the_words_of_its_first_failure() {
         let counts = Counts {
-            errors: BTreeMap::from([("empty".to_owned(), 9), ("status-503".to_owned(), 190)]),
+            errors: BTreeMap::from([("protocol".to_owned(), 9), ("status-503".to_owned(), 190)]),
             examples: BTreeMap::from([("status-503".to_owned(), "overloaded".to_owned())]),
             cancelled: BTreeMap::from([("after-time".to_owned(), 5), ("deadline".to_owned(), 1)]),
             ..Counts::default()
         };
         assert_eq!(
             told(counts.failures(), &counts),
-            "190 status-503 (\"overloaded\"), 9 empty, 1 deadline"
+            "190 status-503 (\"overloaded\"), 9 protocol, 1 deadline"
         );
         let race = Counts {
             errors: BTreeMap::from([(CONN_REUSE_RACE.to_owned(), 14)]),
             ..Counts::default()
         };
         assert!(told(race.failures(), &race).contains("`quirks = { no-reuse = true }`"));
+        let silent =
+            Counts { errors: BTreeMap::from([(EMPTY.to_owned(), 4)]), ..Counts::default() };
+        assert!(told(silent.failures(), &silent).contains("`max-tokens` gives room"));
         assert_eq!((counts.n_failed(), counts.n_cancelled_as_planned()), (200, 5));
     }
 }

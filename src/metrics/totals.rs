@@ -467,6 +467,7 @@ pub(crate) const CLIENT_RESOURCES: &str = "client-resources";
 
 /// Requests whose kept connection the server closed as they were sent.
 pub(crate) const CONN_REUSE_RACE: &str = "conn-reuse-race";
+pub(crate) const EMPTY: &str = "empty";
 
 /// The names of [`error_kind`], and what each means; a status stands for those of its kind.
 pub(crate) const ERROR_KINDS: [(&str, &str); 13] = [
@@ -477,7 +478,7 @@ pub(crate) const ERROR_KINDS: [(&str, &str); 13] = [
     ("total-timeout", "the answer was not finished within `timeouts.total`"),
     ("status-…", "the server answered with another status than 2xx"),
     ("in-stream", "the server told an error within an answer that had begun"),
-    ("empty", "the engine ended its answer without a token"),
+    (EMPTY, "the engine ended its answer without a token"),
     ("truncated", "the stream ended before its end was told"),
     (
         "protocol",
@@ -498,7 +499,7 @@ pub(crate) fn error_kind(error: &RequestError) -> String {
         RequestError::TotalTimeout => "total-timeout",
         RequestError::Status(status, _) => return format!("status-{status}"),
         RequestError::InStream(_) => "in-stream",
-        RequestError::Empty => "empty",
+        RequestError::Empty => EMPTY,
         RequestError::Truncated(_) => "truncated",
         RequestError::Protocol(_) => "protocol",
         RequestError::TooLarge(_) => "too-large",

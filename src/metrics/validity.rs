@@ -198,10 +198,10 @@ mod tests {
         );
         let bad = Counts {
             scheduled: 3,
-            errors: BTreeMap::from([("status-500".to_owned(), 2), ("empty".to_owned(), 1)]),
+            errors: BTreeMap::from([("status-500".to_owned(), 2), ("truncated".to_owned(), 1)]),
             ..Counts::default()
         };
-        let all_failed = "none of 3 requests succeeded: 2 status-500, 1 empty".to_owned();
+        let all_failed = "none of 3 requests succeeded: 2 status-500, 1 truncated".to_owned();
         check(complete(), &bad, 1, Validity::new(CellStatus::Failed, [all_failed]));
     }
 
