@@ -244,6 +244,18 @@ fn an_odd_stream_is_read_and_its_oddity_stands_in_the_report() {
 }
 
 #[test]
+fn an_answer_that_comes_again_whole_is_counted_and_graded_once() {
+    let again = GOOD.replace(
+        "\"delta\":{},\"finish_reason\"",
+        "\"message\":{\"content\":\"#### 4\"},\"finish_reason\"",
+    );
+    let (cell, report, requests) = measure("text/event-stream", &again);
+    assert_eq!((&cell["counts"]["ok"], &cell["accuracy"][0]["correct"]), (&4.into(), &1.into()));
+    assert!(caveat(&cell, "odd-streams").unwrap().contains("whole answer again"), "{report}");
+    assert_eq!(requests.lines().filter(|row| row.contains(",5,stop,ok,")).count(), 4, "{requests}");
+}
+
+#[test]
 fn an_error_in_an_odd_form_is_a_failure_with_the_servers_words() {
     let error = "error: {\"code\":400,\"message\":\"exceeds the available context size\"}\n\n";
     let (cell, report, requests) =
@@ -280,6 +292,12 @@ fn streams() -> Vec<(&'static str, bool, String)> {
         ("pinged", true, format!("ping\n\ndata: ping\n\n{good}")),
         ("renamed", true, good.replace("completion_tokens", "output_tokens")),
         ("unended", true, good.replace("data: [DONE]\n\n", "")),
+        ("again", true, good.replace("\"delta\":{},", "\"message\":{\"content\":\"#### 4\"},")),
+        (
+            "reasoned",
+            true,
+            good.replace("\"index\":0,\"delta\":{\"content\"", "\"delta\":{\"reasoning\""),
+        ),
         ("surrogate", true, token("\"\\ud83d\"") + end),
         ("unframed", true, good.replace("data: {\"choices\":[],", "{\"choices\":[],")),
         ("error", false, token("\"4\"") + "error: {\"message\":\"out of memory\"}\n\n"),

@@ -444,6 +444,10 @@ pub enum Oddity {
     Usage,
     /// The answer was complete without a finish reason.
     NoFinish,
+    /// What had come in parts came once more, whole; it was left out.
+    Repeated,
+    /// The body went on behind `[DONE]`, without data, until bench waited no longer for its end.
+    LeftOpen,
 }
 
 impl Oddity {
@@ -471,6 +475,8 @@ impl Oddity {
             Self::FinishReason => "finish reasons outside the API's words",
             Self::Usage => "token counts that are missing, contradictory or named otherwise",
             Self::NoFinish => "no finish reason",
+            Self::Repeated => "the whole answer again behind its parts, left out",
+            Self::LeftOpen => "bodies left open behind [DONE], for whose end a stream waits 1 s",
         }
     }
 }

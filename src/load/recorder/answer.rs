@@ -46,6 +46,42 @@ pub(crate) struct Stray {
     n_before: u64,
 }
 
+/// Which kinds of generated text have come in parts: in a `delta`, not in a whole `message`.
+#[derive(Clone, Copy, Debug, Default)]
+struct InParts {
+    text: bool,
+    reasoning: bool,
+    call: bool,
+}
+
+impl InParts {
+    /// Learns from a part; empties a whole answer of what has come in parts before it. Returns whether
+    /// anything was left out.
+    fn take(&mut self, chunk: &mut Chunk<'_>) -> bool {
+        let (has_text, has_reasoning) = (!chunk.text.is_empty(), !chunk.reasoning.is_empty());
+        if !chunk.is_whole {
+            self.text |= has_text;
+            self.reasoning |= has_reasoning;
+            self.call |= chunk.tool_call;
+            return false;
+        }
+        let is_again = (self.text && has_text)
+            || (self.reasoning && has_reasoning)
+            || (self.call && chunk.tool_call);
+        if self.text {
+            (chunk.text, chunk.halves) = Default::default();
+        }
+        if self.reasoning {
+            chunk.reasoning = Default::default();
+        }
+        chunk.tool_call &= !self.call;
+        if is_again {
+            (chunk.logprobs, chunk.n_tokens, chunk.has_bad_logprobs) = Default::default();
+        }
+        is_again
+    }
+}
+
 /// The reads that have ended.
 #[derive(Debug, Default)]
 struct ReadsSoFar {
@@ -69,8 +105,8 @@ pub(crate) struct Answer {
     /// Chunks and errors that came without an SSE field name; `n_framed` counts all others.
     pub(crate) n_unframed: u64,
     pub(crate) n_framed: u64,
-    /// Whether one of the chunks was a whole answer rather than a part of one.
-    pub(crate) is_whole: bool,
+    /// What of the answer has come in parts.
+    in_parts: InParts,
     pub(crate) first_token_at: Option<Nanos>,
     pub(crate) last_event_at: Nanos,
     /// Events of the reads that have ended, and the end of the last event in the body.
@@ -290,7 +326,9 @@ impl Answer {
         for oddity in std::mem::take(&mut chunk.oddities) {
             self.note_oddity(oddity);
         }
-        self.is_whole |= chunk.is_whole;
+        if self.in_parts.take(chunk) {
+            self.note_oddity(Oddity::Repeated);
+        }
         if let Some(error) = &chunk.error {
             let error = self.excerpt(error);
             self.error.get_or_insert(error);

@@ -438,6 +438,44 @@ fn events_that_were_framed_twice_are_read() {
 }
 
 #[test]
+fn what_came_in_parts_and_comes_again_whole_is_left_out() {
+    let part =
+        |delta: &str| format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{delta}}}]}}\n\n");
+    let whole = |message: &str| {
+        let usage = "\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":2,\"total_tokens\":11}";
+        format!(
+            "data: {{\"object\":\"chat.completion\",\"choices\":[{{\"index\":0,\"message\":{message},\
+             \"finish_reason\":\"stop\"}}],{usage}}}\n\ndata: [DONE]\n\n"
+        )
+    };
+    let check = |parts: &[&str], message: &str, expected: (&str, &str), is_again: bool| {
+        let parts: String = parts.iter().map(|delta| part(delta)).collect();
+        let found = read(&(parts + &whole(message)));
+        assert_eq!(found.outcome, Outcome::Ok, "{message}");
+        assert_eq!((found.text.as_str(), found.reasoning.as_str()), expected, "{message}");
+        assert_eq!((found.usage, found.finish.as_deref()), (Some(usage(9, 2)), Some("stop")));
+        assert_eq!(found.oddities.contains(&Oddity::Repeated), is_again, "{message}");
+    };
+    let content = r#"{"content":"4 2"}"#;
+    check(&[r#"{"content":"4"}"#, r#"{"content":" 2"}"#], content, ("4 2", ""), true);
+    let both = r#"{"content":"4 2","reasoning_content":"hm"}"#;
+    let reasoning = r#"{"reasoning_content":"hm"}"#;
+    check(&[reasoning, r#"{"content":"4 2"}"#], both, ("4 2", "hm"), true);
+    // Nothing of the answer had come.
+    check(&[reasoning], both, ("4 2", "hm"), true);
+    check(&[reasoning], content, ("4 2", "hm"), false);
+    check(&[], both, ("4 2", "hm"), false);
+    // Some servers call every part a message.
+    let messages = GOOD.replace("\"delta\"", "\"message\"");
+    let (first, _) = messages.split_once("\n\n").unwrap();
+    ok(&format!("{first}\n\n{messages}"), "44", &[]);
+    // The event that repeats is no token event: nothing is counted for it.
+    let ids = |n| format!("{{\"choices\":[{{\"index\":0,\"text\":\"a\",\"token_ids\":[{n}]}}]}}");
+    let body = format!("data: {}\n\ndata: {}\n\n{}", ids("1,2"), ids("3"), whole(content));
+    assert_eq!(read(&body).tokens, [2, 1, 0, 0]);
+}
+
+#[test]
 fn a_finish_reason_outside_the_vocabulary_is_none() {
     let (token, _) = GOOD.split_once("\n\n").unwrap();
     for nothing in ["\"\"", "\"null\"", "\"None\"", "false", "0"] {
