@@ -70,18 +70,22 @@ impl Chunk<'_> {
 
     /// Takes counts in, whose completion then holds the reasoning. Some engines (xAI's Grok) count it
     /// apart: a part that is larger than its whole, or a total that adds up with it alone, tells them.
+    ///
+    /// A total that adds up with neither is odd: Gemini's thoughts are in it alone.
     pub(super) fn count(&mut self, usage: Usage, total: Option<u32>) {
-        let both = usage.completion.zip(usage.reasoning);
-        let Some((completion, reasoning)) = both.filter(|(_, reasoning)| *reasoning > 0) else {
-            self.usage = Some(usage);
-            return;
-        };
+        self.usage = Some(usage);
+        let Some(completion) = usage.completion else { return };
+        let reasoning = usage.reasoning.unwrap_or_default();
         let both = completion.saturating_add(reasoning);
-        let adds_up = |prompt: u32| total == prompt.checked_add(both);
-        self.reasoning_is_added = reasoning <= completion && usage.prompt.is_some_and(adds_up);
-        let is_apart = reasoning > completion || self.reasoning_is_added;
-        let completion = Some(if is_apart { both } else { completion });
-        self.usage = Some(Usage { completion, ..usage });
+        let adds_up = |part: u32| usage.prompt.is_some_and(|it| total == it.checked_add(part));
+        self.reasoning_is_added = (1..=completion).contains(&reasoning) && adds_up(both);
+        if reasoning > completion || self.reasoning_is_added {
+            self.usage = Some(Usage { completion: Some(both), ..usage });
+        }
+        let is_told = usage.prompt.is_some() && total.is_some_and(|total| total > 0);
+        if is_told && !adds_up(completion) && !adds_up(both) {
+            self.oddities.push(Oddity::Usage);
+        }
     }
 
     /// Takes a finish reason in.

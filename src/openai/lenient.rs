@@ -51,6 +51,7 @@ fn read(fields: &Map<String, Value>, chunk: &mut Chunk<'static>) {
     if let Some(choice) = choice {
         read_choice(choice, chunk);
     }
+    read_finish(fields, choice, chunk);
     // Some engines begin with an object of no choice: it is a chunk, unless it tells of an error.
     let is_bare = choice.is_none() && chunk.usage.is_none();
     let has_parts = fields.contains_key("choices") || fields.contains_key("usage");
@@ -63,7 +64,9 @@ fn read(fields: &Map<String, Value>, chunk: &mut Chunk<'static>) {
         chunk.error = Some(Cow::Owned(error));
     } else if !has_parts {
         chunk.oddities.push(Oddity::KeepAlive);
-        let message = message_of(fields);
+        // An object by that name is an answer of another API, and its whole form tells which.
+        let message =
+            message_of(fields).filter(|_| !fields.get("message").is_some_and(Value::is_object));
         let is_message = message.is_some();
         let words = message.unwrap_or_else(|| whole(fields));
         chunk.aside = Some(Aside { words, is_message });
@@ -110,22 +113,7 @@ fn read_choice(choice: &Map<String, Value>, chunk: &mut Chunk<'static>) {
     match part("delta").or(part("message")) {
         Some(Value::Object(delta)) => {
             found.answer_from(delta.get("content"));
-            for name in ["reasoning_content", "reasoning", "thinking"] {
-                if found.reasoning.is_empty() {
-                    found.reasoning_from(delta.get(name));
-                }
-            }
-            if found.reasoning.is_empty() {
-                found.reasoning = words_in(delta.get("reasoning_details"));
-            }
-            if found.reasoning.is_empty()
-                && let Some(words) = delta
-                    .iter()
-                    .find_map(|(name, value)| value.as_str().filter(|it| is_reasoning(name, it)))
-            {
-                words.clone_into(&mut found.reasoning);
-                chunk.oddities.push(Oddity::FieldName);
-            }
+            found.reasoning_among(delta, &mut chunk.oddities);
             refusal = delta.get("refusal").and_then(Value::as_str).unwrap_or_default();
             let mut calls =
                 ["tool_calls", "function_call"].into_iter().filter_map(|it| delta.get(it));
@@ -134,6 +122,7 @@ fn read_choice(choice: &Map<String, Value>, chunk: &mut Chunk<'static>) {
         Some(other) => found.odd_answer_from(other),
         None => {}
     }
+    found.reasoning_among(choice, &mut chunk.oddities);
     if found.text.is_empty() {
         found.answer_from(choice.get("text"));
     }
@@ -147,18 +136,36 @@ fn read_choice(choice: &Map<String, Value>, chunk: &mut Chunk<'static>) {
     if found.is_odd {
         chunk.oddities.push(Oddity::TextForm);
     }
-    match choice.get("finish_reason") {
-        Some(Value::String(reason)) => chunk.finish_with(reason),
-        Some(Value::Object(reason)) => {
-            chunk.oddities.push(Oddity::FinishReason);
-            if let Some(reason) = reason.get("type").and_then(Value::as_str) {
-                chunk.finish_with(reason);
-            }
-        }
-        None | Some(Value::Null) => {}
-        Some(_) => chunk.oddities.push(Oddity::FinishReason),
-    }
     read_tokens(choice, chunk);
+}
+
+/// Reads the finish reason, which may stand in another place than in the choice.
+fn read_finish(
+    fields: &Map<String, Value>,
+    choice: Option<&Map<String, Value>>,
+    chunk: &mut Chunk<'static>,
+) {
+    let part = |name: &str| choice.and_then(|choice| choice.get(name)).filter(|it| !it.is_null());
+    let inside = |name: &str| part(name).and_then(|part| part.get("finish_reason"));
+    let elsewhere = || {
+        let beside = fields.get("finish_reason").filter(|_| fields.contains_key("choices"));
+        [part("finishReason"), inside("delta"), inside("message"), beside]
+            .into_iter()
+            .flatten()
+            .find(|reason| !reason.is_null())
+    };
+    let own = part("finish_reason");
+    let Some(reason) = own.or_else(elsewhere) else { return };
+    let text = match reason {
+        Value::Object(reason) => reason.get("type").and_then(Value::as_str),
+        reason => reason.as_str(),
+    };
+    if own.is_none() || !reason.is_string() {
+        chunk.oddities.push(Oddity::FinishReason);
+    }
+    if let Some(text) = text {
+        chunk.finish_with(text);
+    }
 }
 
 /// Reads what tells of single tokens: ids and log probabilities.
@@ -216,6 +223,25 @@ impl Found {
         }
     }
 
+    /// Takes reasoning from the first field that holds some, unless there is some already.
+    fn reasoning_among(&mut self, fields: &Map<String, Value>, oddities: &mut Vec<Oddity>) {
+        for name in ["reasoning_content", "reasoning", "thinking"] {
+            if self.reasoning.is_empty() {
+                self.reasoning_from(fields.get(name));
+            }
+        }
+        if self.reasoning.is_empty() {
+            self.reasoning = words_in(fields.get("reasoning_details"));
+        }
+        let mut texts = fields.iter().filter_map(|(name, value)| Some((name, value.as_str()?)));
+        if self.reasoning.is_empty()
+            && let Some((_, words)) = texts.find(|(name, words)| is_reasoning(name, words))
+        {
+            words.clone_into(&mut self.reasoning);
+            oddities.push(Oddity::FieldName);
+        }
+    }
+
     fn reasoning_from(&mut self, value: Option<&Value>) {
         // Whether, and how hard, a model is to think.
         let is_setting = match value {
@@ -265,18 +291,23 @@ fn words_in(value: Option<&Value>) -> String {
 fn read_usage(usage: &Value, chunk: &mut Chunk<'static>) {
     let count = |place: &str| usage.pointer(place).and_then(whole_number);
     let first = |places: &[&str]| places.iter().find_map(|place| count(place));
+    let completion = first(&[
+        "/completion_tokens",
+        "/output_tokens",
+        "/completionTokens",
+        "/outputTokens",
+        "/generated_tokens",
+    ]);
+    let total = first(&["/total_tokens", "/totalTokens"]);
     let found = Usage {
-        prompt: first(&["/prompt_tokens", "/input_tokens", "/promptTokens", "/inputTokens"]),
-        completion: first(&[
-            "/completion_tokens",
-            "/output_tokens",
-            "/completionTokens",
-            "/outputTokens",
-            "/generated_tokens",
-        ]),
+        prompt: first(&["/prompt_tokens", "/promptTokens"])
+            .or_else(|| input_of(&count, completion, total))
+            .or_else(|| count("/inputTokens")),
+        completion,
         cached: first(&[
             "/prompt_tokens_details/cached_tokens",
             "/input_tokens_details/cached_tokens",
+            "/cache_read_input_tokens",
         ]),
         reasoning: first(&[
             "/completion_tokens_details/reasoning_tokens",
@@ -289,8 +320,26 @@ fn read_usage(usage: &Value, chunk: &mut Chunk<'static>) {
         chunk.oddities.push(Oddity::Usage);
     }
     if chunk.usage.is_none() && found != Usage::default() {
-        chunk.count(found, first(&["/total_tokens", "/totalTokens"]));
+        chunk.count(found, total);
     }
+}
+
+/// Returns the tokens of a prompt by the name that Anthropic gives those alone that no cache had: the
+/// whole is the sum of three counts, unless a total says that the first holds the others.
+///
+/// Source: Anthropic's Messages API, "Prompt caching": `total_input_tokens` is
+/// `cache_read_input_tokens` + `cache_creation_input_tokens` + `input_tokens`.
+fn input_of(
+    count: &impl Fn(&str) -> Option<u32>,
+    completion: Option<u32>,
+    total: Option<u32>,
+) -> Option<u32> {
+    let input = count("/input_tokens")?;
+    if total.is_some() && total == input.checked_add(completion.unwrap_or_default()) {
+        return Some(input);
+    }
+    let cached = ["/cache_read_input_tokens", "/cache_creation_input_tokens"];
+    cached.into_iter().filter_map(count).try_fold(input, u32::checked_add)
 }
 
 /// Returns a count that is written as a number of any kind, or as text.

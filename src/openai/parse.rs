@@ -50,6 +50,8 @@ struct Wire<'a> {
     object: Option<Text<'a>>,
     #[serde(borrow, default, rename = "type")]
     kind: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    finish_reason: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -63,7 +65,13 @@ struct Choice<'a> {
     #[serde(borrow, default)]
     text: Option<Text<'a>>,
     #[serde(borrow, default)]
+    reasoning_content: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    reasoning: Option<Text<'a>>,
+    #[serde(borrow, default)]
     finish_reason: Option<Text<'a>>,
+    #[serde(borrow, default, rename = "finishReason")]
+    misnamed_finish: Option<Text<'a>>,
     #[serde(borrow, default)]
     logprobs: Option<Logprobs<'a>>,
     #[serde(default)]
@@ -88,6 +96,8 @@ struct Delta<'a> {
     reasoning_details: Option<Vec<IgnoredAny>>,
     #[serde(borrow, default)]
     refusal: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    finish_reason: Option<Text<'a>>,
     #[serde(default)]
     error: Option<IgnoredAny>,
     #[serde(default)]
@@ -168,14 +178,16 @@ impl<'a> Wire<'a> {
                 chunk.oddities.push(Oddity::ChoiceIndex);
             }
             let zero = choices.iter().position(|choice| choice.index.unwrap_or_default() == 0);
-            choices.swap_remove(zero.unwrap_or_default()).fill(&mut chunk)?;
+            let choice = choices.swap_remove(zero.unwrap_or_default());
+            choice.fill(self.finish_reason, &mut chunk)?;
         }
         Some(chunk)
     }
 }
 
 impl<'a> Choice<'a> {
-    fn fill(self, chunk: &mut Chunk<'a>) -> Option<()> {
+    /// Fills a chunk, of which a finish reason may stand beside the choice.
+    fn fill(self, finish_beside: Option<Text<'a>>, chunk: &mut Chunk<'a>) -> Option<()> {
         if self.usage.is_some() || self.error.is_some() {
             return None;
         }
@@ -189,12 +201,13 @@ impl<'a> Choice<'a> {
             return None;
         }
         let text_of = |text: Option<Text<'a>>| text.map(|text| text.0).unwrap_or_default();
-        let first = |texts: [Option<Text<'a>>; 3]| {
-            let mut texts = texts.into_iter().map(text_of);
-            texts.find(|text| !text.is_empty()).unwrap_or_default()
+        let first = |texts: &mut dyn Iterator<Item = Option<Text<'a>>>| {
+            texts.map(text_of).find(|text| !text.is_empty()).unwrap_or_default()
         };
-        chunk.text = first([delta.content, self.text, delta.refusal]);
-        chunk.reasoning = first([delta.reasoning_content, delta.reasoning, delta.thinking]);
+        chunk.text = first(&mut [delta.content, self.text, delta.refusal].into_iter());
+        let reasoning = [delta.reasoning_content, delta.reasoning, delta.thinking];
+        let beside = [self.reasoning_content, self.reasoning];
+        chunk.reasoning = first(&mut reasoning.into_iter().chain(beside));
         if chunk.reasoning.is_empty()
             && delta.reasoning_details.is_some_and(|parts| !parts.is_empty())
         {
@@ -202,7 +215,11 @@ impl<'a> Choice<'a> {
         }
         let mut calls = [delta.tool_calls, delta.function_call].into_iter().flatten();
         chunk.tool_call = calls.any(|CallWords(has_words)| has_words);
+        let elsewhere = || self.misnamed_finish.or(delta.finish_reason).or(finish_beside);
         if let Some(Text(reason)) = self.finish_reason {
+            chunk.finish_with(&reason);
+        } else if let Some(Text(reason)) = elsewhere() {
+            chunk.oddities.push(Oddity::FinishReason);
             chunk.finish_with(&reason);
         }
         let n_ids = self.token_ids.map(|ids| ids.len() as u32);
@@ -273,6 +290,16 @@ mod tests {
         check(&details(r#"{"type":"reasoning.summary","summary":"hm"}"#), EventKind::Reasoning);
         check(&details(""), EventKind::Other);
         check(r#"{"choices":[{"text":" b"}]}"#, EventKind::Content);
+        // Gateways put reasoning beside the text of the completions API.
+        for beside in [
+            r#""reasoning":"hm""#,
+            r#""reasoning_content":"hm""#,
+            r#""thought":"hm""#,
+            r#""reasoning_details":[{"type":"reasoning.text","text":"hm"}]"#,
+            r#""reasoning":"hm","x":NaN"#,
+        ] {
+            check(&format!(r#"{{"choices":[{{"text":"",{beside}}}]}}"#), EventKind::Reasoning);
+        }
         check(r#"{"choices":[],"usage":{"prompt_tokens":1}}"#, EventKind::Other);
         check(r#"{"choices":[{"index":1,"delta":{"content":"x"}}]}"#, EventKind::Content);
         check(r#"{"choices":[{"index":1,"text":"x"},{"index":0,"text":""}]}"#, EventKind::Other);
@@ -380,8 +407,57 @@ mod tests {
             parse(json.as_bytes()).unwrap().reasoning_is_added
         };
         assert!(of_sum(119) && !of_sum(69));
+        // Thoughts that are in the total alone, as Gemini has them, are nobody's.
+        let contradicts = |counts: &str| {
+            let json = format!(r#"{{"choices":[],"usage":{{{counts}}}}}"#);
+            parse(json.as_bytes()).unwrap().oddities.contains(&Oddity::Usage)
+        };
+        for (total, expected) in [(17, false), (517, true), (12, true)] {
+            let counts =
+                format!(r#""prompt_tokens":9,"completion_tokens":8,"total_tokens":{total}"#);
+            assert_eq!(contradicts(&counts), expected, "{counts}");
+        }
+        for total in [69, 119] {
+            let counts = format!(
+                r#""prompt_tokens":9,"completion_tokens":60,"total_tokens":{total},{apart}"#
+            );
+            assert!(!contradicts(&counts), "{counts}");
+        }
         let none = r#""completion_tokens_details":{"reasoning_tokens":0}"#;
         check(&format!(r#""prompt_tokens":9,"completion_tokens":10,"total_tokens":19,{none}"#), 10);
+    }
+
+    #[test]
+    fn a_prompt_counted_without_its_cached_part_is_counted_whole() {
+        let check = |counts: &str, prompt: u32, cached: Option<u32>| {
+            let json = format!(r#"{{"choices":[],"usage":{{{counts},"output_tokens":8}}}}"#);
+            let usage = parse(json.as_bytes()).unwrap().usage.unwrap();
+            assert_eq!((usage.prompt, usage.cached), (Some(prompt), cached), "{counts}");
+        };
+        let cache = r#""cache_creation_input_tokens":20,"cache_read_input_tokens":1000"#;
+        check(&format!(r#""input_tokens":9,{cache}"#), 1_029, Some(1_000));
+        check(r#""input_tokens":9,"cache_read_input_tokens":null"#, 9, None);
+        check(r#""input_tokens":9,"input_tokens_details":{"cached_tokens":5}"#, 9, Some(5));
+        // Who has OpenAI's name, or a total that adds up, counted them in.
+        check(&format!(r#""prompt_tokens":1029,{cache}"#), 1_029, Some(1_000));
+        check(&format!(r#""input_tokens":1029,"total_tokens":1037,{cache}"#), 1_029, Some(1_000));
+    }
+
+    #[test]
+    fn a_finish_reason_is_read_wherever_it_stands() {
+        let check = |json: &str| {
+            for odd in ["", r#""x":NaN,"#] {
+                let json = json.replacen('{', &format!("{{{odd}"), 1);
+                let chunk = parse(json.as_bytes()).unwrap();
+                assert_eq!(chunk.finish, Some("length"), "{json}");
+                assert!(chunk.oddities.contains(&Oddity::FinishReason), "{json}");
+            }
+        };
+        check(r#"{"choices":[{"index":0,"delta":{},"finishReason":"length"}]}"#);
+        check(r#"{"choices":[{"index":0,"delta":{"finish_reason":"length"}}]}"#);
+        check(
+            r#"{"choices":[{"index":0,"delta":{},"finish_reason":null}],"finish_reason":"length"}"#,
+        );
     }
 
     #[test]
