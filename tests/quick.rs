@@ -406,6 +406,28 @@ fn an_answer_of_not_yet_decides_nothing() {
 }
 
 #[test]
+fn a_model_that_hides_its_reasoning_is_found_by_what_it_counts() {
+    let hiding = server(|path, body| match (path, body["max_tokens"].as_u64()) {
+        ("/v1/models", _) => models(&["m"]),
+        ("/v1/chat/completions", Some(n)) if n < 16 => {
+            let choice = json!({"index": 0, "delta": {"role": "assistant"}});
+            let end = json!({"index": 0, "delta": {}, "finish_reason": "length"});
+            let usage = json!({"prompt_tokens": 9, "completion_tokens": n, "total_tokens": 9 + n,
+                "completion_tokens_details": {"reasoning_tokens": n}});
+            let events = [
+                json!({"choices": [choice], "obfuscation": "XyZ123"}),
+                json!({"choices": [end], "obfuscation": "ab"}),
+                json!({"choices": [], "usage": usage, "obfuscation": "abc"}),
+            ];
+            (200, events.iter().map(event).collect::<String>() + "data: [DONE]\n\n")
+        }
+        ("/v1/chat/completions", Some(n)) => streamed(true, n),
+        _ => (404, "{}".to_owned()),
+    });
+    finds(&hiding, &["--output", "64"], &["[engine.server]"], &["api           = \"completions\""]);
+}
+
+#[test]
 fn the_api_that_answers_is_found_and_no_list_of_models_needs_a_name() {
     let completions = server(|path, body| match path {
         "/v1/completions" => streamed(false, body["max_tokens"].as_u64().unwrap()),

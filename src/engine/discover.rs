@@ -319,7 +319,8 @@ impl<'a> Server<'a> {
             return Err(said_no("POST", &url, &answer, &remedy));
         }
         let output_tokens = read.usage.and_then(|usage| usage.completion);
-        if read.outcome == Outcome::Ok {
+        // A model that hides its reasoning shows nothing of a short answer.
+        if read.outcome == Outcome::Ok || read.is_cut_unseen() {
             return Ok(Reply::Tokens { took: ended.saturating_sub(started), output_tokens });
         }
         let told = format!("POST {url} answered {status} {}", shortened(&why(&read)));

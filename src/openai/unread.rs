@@ -3,7 +3,9 @@
 use serde_json::{Map, Value};
 
 /// Members that hold words which are no part of an answer, with all that is below them.
-const WORDS_BESIDE: [&str; 20] = [
+const WORDS_BESIDE: [&str; 23] = [
+    "annotations",
+    "citations",
     "created",
     "detail",
     "error",
@@ -16,6 +18,8 @@ const WORDS_BESIDE: [&str; 20] = [
     "name",
     "object",
     "provider",
+    // What generated text they hold is read; encrypted reasoning is none.
+    "reasoning_details",
     "role",
     "state",
     "status",
@@ -28,10 +32,14 @@ const WORDS_BESIDE: [&str; 20] = [
 /// How the names of such members end: `request_id`, `stop_reason`, `thought_signature`.
 const ENDS_BESIDE: [&str; 5] = ["id", "reason", "signature", "stop", "filter_results"];
 
-/// Whether a chunk in which no text was found holds some under another name.
+/// Whether a chunk in which no text was found holds some under another name, where such text stands:
+/// in its choices. What stands beside them is the server's: padding, figures, sources.
 pub(crate) fn has_unread_text(data: &[u8]) -> bool {
     match serde_json::from_slice(data) {
-        Ok(Value::Object(fields)) => is_in(&fields),
+        Ok(Value::Object(fields)) => match fields.get("choices").filter(|it| !it.is_null()) {
+            Some(choices) => is_text(choices),
+            None => is_in(&fields),
+        },
         Ok(_) | Err(_) => false,
     }
 }
@@ -76,6 +84,19 @@ mod tests {
                 "stop_reason":"</s>","matched_stop":"\n"}],"provider":"p","request_id":"r"}"#,
             false,
         );
+        // Padding of OpenAI and Mistral, figures of Fireworks and NIM, sources of Perplexity.
+        check(r#"{"choices":[{"delta":{"content":""}}],"obfuscation":"XyZ123","p":"abc"}"#, false);
+        check(r#"{"choices":[],"usage":{"completion_tokens":4},"obfuscation":"abc"}"#, false);
+        check(
+            r#"{"choices":[{"delta":{}}],"perf_metrics":{"ttft":"0.05"},"nvext":{"w":"x"}}"#,
+            false,
+        );
+        check(
+            r#"{"choices":[{"delta":{"content":"","reasoning_details":[
+                {"type":"reasoning.encrypted","data":"gAAA"}]}}]}"#,
+            false,
+        );
+        check(r#"{"choices":null,"response":"4"}"#, true);
         check(r#"{"type":"ping"}"#, false);
         check(r#"{"event":"keepalive","status":"processing"}"#, false);
         check("not JSON", false);

@@ -171,8 +171,8 @@ fn judged(
 ) -> Result<ProbeAnswer, NoToken> {
     // A model may end at once: its end marker is a token, which the engine counts and nobody sees,
     // and so is a text at which it is to stop.
-    let is_counted = read.usage.is_some_and(|usage| usage.completion > Some(0));
-    let is_end_alone = read.outcome == Outcome::Error(RequestError::Empty) && (is_counted || stops);
+    let is_end_alone =
+        read.is_counted_unseen() || (stops && read.outcome == Outcome::Error(RequestError::Empty));
     let has_begun = extent == Extent::AsLoad
         && read.first_token_at.is_some()
         && matches!(read.outcome, Outcome::Error(RequestError::Truncated(_)));

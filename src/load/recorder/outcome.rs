@@ -30,6 +30,8 @@ pub(crate) fn judge(
         if let Some(error) = no_response(ending) {
             return Outcome::Error(error);
         }
+    } else if *ending == Ending::LeftOpen {
+        answer.note_oddity(Oddity::LeftOpen);
     }
     let Some(head) = head else {
         return Outcome::Error(RequestError::Truncated("no response head".to_owned()));
@@ -118,11 +120,15 @@ fn judge_answer(
     if answer.n_token_events == 0 {
         let has_ended = answer.finish.is_some() || is_counted;
         if !has_ended {
-            return Err(without_an_end(answer));
+            return Err(without_an_end(head, answer));
         }
-        // Tokens may stand in what could not be read.
+        // Tokens may stand in what could not be read, unless they are counted as reasoning: all but
+        // the end of the sequence.
+        let counts = answer.usage.and_then(|usage| usage.completion.zip(usage.reasoning));
+        let are_hidden = counts.is_some_and(|(all, hidden)| hidden > 0 && hidden + 1 >= all);
         let stray = answer.stray().filter(|stray| stray.telling >= Telling::Text);
-        let words = stray.map(|stray| stray.words.clone()).or_else(|| answer.unread_text());
+        let unread = || if are_hidden { None } else { answer.unread_text() };
+        let words = stray.map(|stray| stray.words.clone()).or_else(unread);
         return Err(words.map_or(RequestError::Empty, |words| {
             RequestError::Protocol(format!("no token, but {words:?}"))
         }));
@@ -147,7 +153,7 @@ fn judge_answer(
 }
 
 /// Returns the failure of an answer that the engine never declared ended.
-fn without_an_end(answer: &Answer) -> RequestError {
+fn without_an_end(head: &Head, answer: &Answer) -> RequestError {
     let what = match (answer.stray(), answer.done_at, answer.events.is_empty()) {
         (Some(stray), ..) => {
             let words = &stray.words;
@@ -159,6 +165,8 @@ fn without_an_end(answer: &Answer) -> RequestError {
     };
     RequestError::Truncated(match answer.unread() {
         Some(words) => format!("{what}, but {words:?}"),
+        // A success of another kind, such as 204, explains itself.
+        None if head.status != 200 => format!("{what} with status {}", head.status),
         None => what.to_owned(),
     })
 }
@@ -256,6 +264,14 @@ mod tests {
         check(&[ROLE, odd, DONE], &Ending::Complete, &format!("Truncated({what:?})"));
         check(&[odd, TOKEN, FINISH, DONE], &Ending::Complete, "Ok");
         check(&[ROLE, FINISH, DONE], &Ending::Complete, "Empty");
+        // Padding is no answer, and one whose tokens are all counted as reasoning is empty.
+        let padded = FINISH.replace("}]}", "}],\"obfuscation\":\"XyZ123\"}");
+        check(&[ROLE, &padded, USAGE, DONE], &Ending::Complete, "Empty");
+        let hidden = USAGE.replace(
+            "\"completion_tokens\":1",
+            "\"completion_tokens\":33,\"completion_tokens_details\":{\"reasoning_tokens\":32}",
+        );
+        check(&[odd, FINISH, &hidden, DONE], &Ending::Complete, "Empty");
     }
 
     #[test]
@@ -273,7 +289,7 @@ mod tests {
         );
         check(&[TOKEN, FINISH, DONE, TOKEN, DONE], &Complete, "Ok [DataAfterDone]");
         check(&[TOKEN, FINISH, FINISH, DONE], &Complete, "Ok [TwoFinishReasons]");
-        check(&[TOKEN, FINISH, DONE], &Ending::LeftOpen, "Ok");
+        check(&[TOKEN, FINISH, DONE], &Ending::LeftOpen, "Ok [LeftOpen]");
     }
 
     #[test]
@@ -293,6 +309,11 @@ mod tests {
             assert_eq!(outcome(status, content_type, body, &Ending::Complete), expected, "{body}");
         };
         let answer = r#"{"choices":[{"message":{"content":"a"},"finish_reason":"stop"}]}"#;
+        check(204, "", "", "Truncated(\"no event came with status 204\")");
+        let native = r#"{"model":"m","message":{"role":"assistant","content":"2"},"done":false}"#;
+        let sorted = r#"{"done":false,"message":{"content":"2","role":"assistant"},"model":"m"}"#;
+        let told = format!("neither token nor finish reason in {sorted:?}");
+        check(200, "application/x-ndjson", native, &format!("Protocol({told:?})"));
         check(500, "text/plain", "Internal\nerror", "Status(500, \"Internal error\")");
         check(404, "application/json", r#"{"detail":"Not Found"}"#, "Status(404, \"Not Found\")");
         check(302, "", "", "Status(302, \"\")");
