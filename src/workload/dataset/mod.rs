@@ -319,6 +319,7 @@ impl<'a> Reading<'a> {
             || columns.reads(column, plays)
             || traces::part(column).is_some_and(plays)
             || plan.source == Source::Sharegpt && sharegpt::ALSO.contains(&column)
+            || plan.source == Source::Trace && column == table::TRACE_TEXT
             || column == TOOLS
     }
 

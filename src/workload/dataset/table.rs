@@ -42,6 +42,9 @@ pub(super) struct TraceColumns {
     hash_ids: Option<String>,
 }
 
+/// Column of a trace's prompts, where no other is named.
+pub(super) const TRACE_TEXT: &str = "text_input";
+
 /// Parts that only rows of traces have, found in a way of their own.
 pub(super) const TRACE_ROLES: [&str; 3] = ["timestamp", "input-length", "hash-ids"];
 
@@ -69,7 +72,7 @@ impl TraceColumns {
             };
             let has_prompt = reading.template.is_some()
                 || columns.name("messages").is_some()
-                || columns.get(&row.fields, "prompt").is_some()
+                || prompt_value(reading, row).is_some()
                 || columns.is_asked("prompt") && columns.name("prompt") != Some(TOKEN_IDS);
             let asks_length = columns.is_asked("input-length") && !columns.is_asked("prompt");
             let has_length_alone = asks_length || !has_prompt;
@@ -266,6 +269,22 @@ pub(super) fn hash_ids(row: &Row, column: &str) -> Result<Vec<u64>, String> {
     ids.collect::<Option<_>>().ok_or_else(wrong)
 }
 
+/// Returns the column of a row's prompt: that of the scenario or, in a trace, the usual one or
+/// `AIPerf`'s, as in its sessions.
+fn prompt_column<'r>(reading: &'r Reading<'_>, row: &Row) -> Option<&'r str> {
+    let columns = &reading.columns;
+    let is_aiperfs = reading.plan.source == Source::Trace
+        && !columns.is_asked("prompt")
+        && columns.get(&row.fields, "prompt").is_none()
+        && row.fields.get(TRACE_TEXT).is_some();
+    if is_aiperfs { Some(TRACE_TEXT) } else { columns.name("prompt") }
+}
+
+fn prompt_value<'r>(reading: &Reading<'_>, row: &'r Row) -> Option<&'r Value> {
+    let column = prompt_column(reading, row)?;
+    lookup(&row.fields, column).filter(|value| !value.is_null())
+}
+
 /// Returns what a row asks: one prompt, or the conversation that its column holds.
 fn prompt(reading: &Reading<'_>, row: &Row) -> Result<Conversation, Problem> {
     if let Some(template) = &reading.template {
@@ -284,10 +303,10 @@ fn prompt(reading: &Reading<'_>, row: &Row) -> Result<Conversation, Problem> {
         }
         return Ok(Conversation::of(Prompt::Text(text)));
     }
-    let column = reading.columns.name("prompt").unwrap_or("prompt");
+    let column = prompt_column(reading, row).unwrap_or("prompt");
     let problem =
         |kind, message: String| Problem { kind, column: Some(column.to_owned()), message };
-    let value = reading.columns.get(&row.fields, "prompt");
+    let value = prompt_value(reading, row);
     let absent = || problem(RowKind::NoColumn, with_columns("missing or null", row));
     let value = value.ok_or_else(absent)?;
     let wrong = |message: String| problem(RowKind::WrongType, message);

@@ -170,6 +170,18 @@ fn a_column_of_times_is_one_only_where_they_are_replayed() {
 }
 
 #[test]
+fn a_trace_of_texts_needs_no_name_for_them() {
+    let text = "{\"timestamp\":0,\"text_input\":\"a b\",\"output_length\":5}\n\
+                {\"timestamp\":40,\"text_input\":\"c\"}\n";
+    let plan = DatasetPlan { time_unit: Some(TimeUnit::Ms), ..trace() };
+    let samples = read(&plan, "x.jsonl", text).unwrap();
+    assert_eq!(told(&samples), [(0.0, 2, Some(5)), (40.0, 1, None)]);
+    // Elsewhere it is a column as any other.
+    let jsonl = DatasetPlan { source: Source::Jsonl, is_replayed: false, ..plan };
+    assert!(read(&jsonl, "x.jsonl", text).is_err());
+}
+
+#[test]
 fn a_slice_of_time_is_replayed_from_its_own_beginning() {
     let ms = |ms| Some(Nanos::from_millis(ms));
     let slice = DatasetPlan { after: ms(300), before: ms(600), ..trace() };
