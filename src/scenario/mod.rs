@@ -30,7 +30,7 @@ use crate::scenario::engine_preset::Presets;
 use crate::scenario::layers::{Layer, Layers};
 use crate::scenario::mend::Mends;
 use crate::scenario::paths::normalise;
-use crate::scenario::toml_tree::Document;
+use crate::scenario::toml_tree::{Document, Node};
 use crate::scenario::validate::{Findings, FlagsByEngine};
 
 /// The lowest layer, and the list of all keys.
@@ -77,7 +77,8 @@ pub(crate) struct Read {
     pub resolved_toml: String,
     /// Every mistake and warning.
     pub found: Diagnostics,
-    /// Whether all of the text could be read; if not, nothing is said of what may be missing.
+    /// Whether all of the text could be read, and says something; if not, an error is among what was
+    /// found, and nothing is said of what may be missing.
     pub is_whole: bool,
 }
 
@@ -175,6 +176,7 @@ pub(crate) fn read(input: &Input<'_>) -> Read {
     let mut layers = Layers::default();
     let defaults = Document::parse("defaults", DEFAULTS, &mut findings.found);
     layers.list.extend(written_layers(input, &mut findings.found));
+    let is_empty = layers.list.iter().all(|layer| layer.document.says_nothing());
     add_profile(input, &mut layers, &mut findings.found);
     add_overrides(input, &mut layers, &mut findings.found);
     // Messages show a mended text as it is written.
@@ -212,8 +214,9 @@ pub(crate) fn read(input: &Input<'_>) -> Read {
         mends,
         hidden,
     };
-    // One half of a text does not show that the other half lacks something.
-    let is_whole = scenario.layers.list.iter().all(|layer| layer.document.is_whole());
+    // One half of a text does not show that the other half lacks something; what an empty one lacks
+    // is told in one.
+    let is_whole = !is_empty && scenario.layers.list.iter().all(|layer| layer.document.is_whole());
     let mut later = Diagnostics::default();
     if is_whole {
         check::scenario(&scenario, &mut later);
@@ -244,7 +247,7 @@ fn check_layers(
 fn written_layers(input: &Input<'_>, found: &mut Diagnostics) -> Vec<Layer> {
     let name = input.path.display().to_string();
     let document = Document::parse(&name, input.text, found);
-    if document.root.entries().is_empty() && !found.has_errors() {
+    if document.says_nothing() && document.is_whole() {
         found.push(
             Diagnostic::error("scenario/empty", format!("{name} says nothing"))
                 .help("a scenario has at least an engine, a data set and a measured phase"),
@@ -340,7 +343,14 @@ fn preset_layers(layers: &Layers, presets: &Presets<'_>, found: &mut Diagnostics
     let mut list = Vec::new();
     let (mut by_engine, mut unknown) = (BTreeMap::new(), BTreeSet::new());
     for engine in layers.names(&["engine"]) {
-        let named = layers.text(&["engine", &engine, "preset"]);
+        let named = layers.find(&["engine", &engine, "preset"]);
+        // What is no text is told with the types.
+        let is_other = named.is_some_and(|node| node.as_text().is_none());
+        let named = named.and_then(Node::as_text);
+        if is_other {
+            unknown.insert(engine);
+            continue;
+        }
         let preset = named.unwrap_or(&engine).to_string();
         let n_found = found.iter().count();
         if let Some(document) = presets.load(&preset, found) {

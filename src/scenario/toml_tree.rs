@@ -68,7 +68,8 @@ impl Document {
                 Diagnostic::error("scenario/too-large", message)
                     .help("data sets belong into files of their own, named by `location`"),
             );
-            return Self { source, root: empty(), broken: Vec::new() };
+            // Nothing of it is known.
+            return Self { source, root: empty(), broken: vec![0..0] };
         }
         let source = Arc::new(SourceText { name: name.into(), text: text.into() });
         let (table, mut errors) = DeTable::parse_recoverable(text);
@@ -107,9 +108,14 @@ impl Document {
         Self { source, root, broken }
     }
 
-    /// Whether all of the text could be read, and says something.
+    /// Whether all of the text could be read; else an error tells of it.
     pub(crate) fn is_whole(&self) -> bool {
-        self.broken.is_empty() && !self.source.text.is_empty()
+        self.broken.is_empty()
+    }
+
+    /// Whether it sets no key: it is empty, or all comment.
+    pub(crate) fn says_nothing(&self) -> bool {
+        self.root.entries().is_empty()
     }
 
     /// Whether a value could not be read: the syntax error in its place was told.

@@ -149,6 +149,35 @@ fn an_override_that_names_nothing_is_refused_with_the_right_spelling() {
 }
 
 #[test]
+fn an_empty_file_is_told_once_and_what_is_empty_beneath_a_scenario_hides_nothing() {
+    for text in ["", "# Nothing yet.\n"] {
+        let home = Home::of(text);
+        for command in ["check", "plan", "run"] {
+            home.bench(&[command, "s.toml"]).ends_with(78).says(&["says nothing"]).has_errors(1);
+        }
+        // An empty preset is one without a command.
+        let bare = SCENARIO
+            .lines()
+            .filter(|line| !line.starts_with("argv"))
+            .map(|line| format!("{line}\n"))
+            .collect::<String>();
+        let home = Home::of(&bare);
+        home.write("engines/mine.toml", text);
+        for command in ["check", "plan", "run"] {
+            let told = home.bench(&[command, "s.toml"]);
+            told.ends_with(78).says(&["neither a command nor a URL", "s.toml:"]).has_errors(1);
+        }
+        let home = Home::of(&format!("extends = \"base.toml\"\n{SCENARIO}"));
+        home.write("base.toml", text);
+        for command in ["check", "plan"] {
+            home.bench(&[command, "s.toml"]).ends_with(0);
+        }
+        home.write(".config/bench/engines/sim.toml", text);
+        home.bench(&["quick", "sim", "--dry-run"]).ends_with(78).has_way_out();
+    }
+}
+
+#[test]
 fn a_profile_or_a_file_beneath_that_is_not_there_is_named() {
     let home = Home::new();
     let told = home.bench(&["check", "s.toml", "--profile", "quik"]);
