@@ -175,6 +175,14 @@ fn a_tree_comes_back(home: &Path, summary: &Value) {
     fs::write(home.join("llama.log"), log).unwrap();
     let shown = bench(home, &["import", "llama.log", "--gpus", "2"]);
     assert!(shown.contains("llama") && shown.contains("1000"), "{shown}");
+    // Two replicas have two GPUs at least.
+    fs::write(home.join("two.log"), log.to_owned() + &log.replace("Engine 000", "Engine 001"))
+        .unwrap();
+    let shown = bench(home, &["import", "two.log"]);
+    assert!(shown.contains("2000") && !shown.contains("4000"), "{shown}");
+    assert!(shown.contains("doubtful: its log is of 2 replicas"), "{shown}");
+    let shown = bench(home, &["import", "two.log", "--gpus", "4"]);
+    assert!(shown.contains("1000") && !shown.contains("doubtful"), "{shown}");
 }
 
 /// What the tree says of a cell that may not be believed is what import shows.

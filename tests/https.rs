@@ -179,7 +179,7 @@ fn a_self_signed_endpoint_is_measured_with_its_accuracy() {
 
     // What is named is not what it should be.
     for (text, code, word) in
-        [(None, 78, "No such file"), (Some("nothing"), 102, "no PEM certificate")]
+        [(None, 78, "No such file"), (Some("nothing"), 78, "no PEM certificate")]
     {
         let bed = Bed::new(&(table("ca = \"engine.pem\"") + &rest));
         if let Some(text) = text {

@@ -7,6 +7,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::new_scenario::key;
 use crate::cli::scenario_file::{self, Examined};
+use crate::cli::slurm::settings;
 use crate::cli::{check_data, check_paths, check_preset, output, side_by_side, too_few_requests};
 use crate::report::number::counted;
 
@@ -49,10 +50,10 @@ fn look(path: &Path, text: &str, args: &CheckArgs) -> (Examined, String, Vec<Str
     let Some(expanded) = &examined.expanded else { return (examined, String::new(), Vec::new()) };
     let what = counted(expanded.plan.cells.len() as u64, "cell");
     let mut seen = check_paths::look(&examined.scenario, expanded);
-    let has_errors = examined.found.has_errors();
-    let data = check_data::look(&examined.scenario, expanded, path, has_errors);
+    let data = check_data::look(&examined.scenario, expanded, path, &examined.found);
     seen.extend(data.found);
     seen.extend(too_few_requests::look(&examined.scenario, &expanded.plan));
+    seen.extend(settings::check(&examined.scenario, &expanded.plan));
     examined.scenario.add(seen, &mut examined.found);
     examined.found.sort();
     let beside = side_by_side::lines(&expanded.plan);

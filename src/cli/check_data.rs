@@ -11,9 +11,10 @@ use crate::cli::today::today;
 use crate::cli::{check_tools, dataset_line};
 use crate::datasets::cache::DatasetCache;
 use crate::datasets::dataset::{self, DatasetError, Search};
+use crate::datasets::known::Known;
 use crate::datasets::tokenizer;
-use crate::diagnostic::suggest::nearest;
-use crate::diagnostic::{Diagnostic, Diagnostics, Label};
+use crate::diagnostic::suggest::{did_you_mean, nearest};
+use crate::diagnostic::{Diagnostic, Diagnostics, Label, Severity};
 use crate::ids::content_hash;
 use crate::plan::cell::{DatasetPlan, OutputLength, ScorePlan, Source};
 use crate::plan::expand::{Expanded, Parts};
@@ -85,22 +86,23 @@ pub(crate) fn look(
     scenario: &Scenario,
     expanded: &Expanded,
     path: &Path,
-    has_errors: bool,
+    told: &Diagnostics,
 ) -> Seen {
-    look_at(scenario, (&expanded.plan, &expanded.parts), path, has_errors)
+    look_at(scenario, (&expanded.plan, &expanded.parts), path, told)
 }
 
 /// Looks at the data sets of a plan.
 pub(crate) fn look_at_plan(scenario: &Scenario, plan: &Plan, path: &Path) -> Seen {
-    look_at(scenario, (plan, &Parts::default()), path, false)
+    look_at(scenario, (plan, &Parts::default()), path, &Diagnostics::default())
 }
 
 fn look_at(
     scenario: &Scenario,
     (plan, parts): (&Plan, &Parts),
     path: &Path,
-    has_errors: bool,
+    told: &Diagnostics,
 ) -> Seen {
+    let has_errors = told.has_errors();
     let mut seen_all = Seen::default();
     let bases = dataset::bases(path);
     let mut seen = BTreeSet::new();
@@ -114,6 +116,9 @@ fn look_at(
         let name = variant.split('~').next().unwrap_or(variant);
         // Where a value is wrong, what the rows are held against is not known.
         if !seen.insert(content_hash(&(dataset, score))) || scenario.is_guess(&["dataset", name]) {
+            continue;
+        }
+        if is_told(scenario, name, told) {
             continue;
         }
         let look = Look {
@@ -143,6 +148,27 @@ fn look_at(
         }
     }
     seen_all
+}
+
+/// Whether it is told already that a data set, or its place, is not what it should be: what follows
+/// from that is no second mistake.
+fn is_told(scenario: &Scenario, name: &str, told: &Diagnostics) -> bool {
+    let of_key = |key: &&str| {
+        let path = ["dataset", name, *key];
+        [scenario.at(&path, ""), scenario.value_at(&path)]
+    };
+    let keys = ["location", "input-words", "input-tokens", "output-tokens"];
+    let mut places: Vec<Option<Label>> = keys.iter().flat_map(of_key).collect();
+    places.push(scenario.at(&["dataset", name], ""));
+    // A source in which a secret is masked is a copy of its name.
+    let is_there = |label: &Label| {
+        let is_same =
+            |place: &Label| place.source.name == label.source.name && place.span == label.span;
+        places.iter().flatten().any(is_same)
+    };
+    told.iter()
+        .filter(|finding| finding.severity == Severity::Error)
+        .any(|finding| finding.labels.first().is_some_and(is_there))
 }
 
 /// Looks at a data set's head and then, for requests that are counted, at as many rows as they
@@ -201,6 +227,7 @@ fn rows(look: &Look, n: u64) -> Result<Samples, Trouble> {
     cache.offline = Some("a check only looks");
     let search = Search { bases: &look.bases, cache: &cache, on_progress: None };
     let plan = &look.plan;
+    named(plan)?;
     let location = plan.location.as_deref();
     let files = dataset::peek(&look.name, plan, &search)
         .map_err(|error| absent(&error, "location", location))?;
@@ -267,6 +294,33 @@ fn rows(look: &Look, n: u64) -> Result<Samples, Trouble> {
     Ok(samples)
 }
 
+/// Finds a split that a known data set does not have, and a fallback that is not there. Whether
+/// either is asked for shows only where the data set itself is not here.
+fn named(plan: &DatasetPlan) -> Result<(), Trouble> {
+    let known = Known::of(plan.source).filter(|_| plan.location.is_none());
+    if let (Some(known), Some(split)) = (known, plan.split.as_deref())
+        && !known.splits.contains(&split)
+    {
+        return Err(Trouble {
+            key: "split",
+            message: format!("`{}` has no split `{split}`", known.name),
+            help: did_you_mean(split, known.splits.iter().copied(), "its splits")
+                .unwrap_or_default(),
+            is_unseen: false,
+        });
+    }
+    if let Some(fallback) = plan.fallback.as_ref().filter(|path| !path.exists()) {
+        let near = neighbour(fallback).map(|near| format!("did you mean `{near}`?"));
+        return Err(Trouble {
+            key: "fallback",
+            message: format!("there is no file {}", fallback.display()),
+            help: near.unwrap_or_else(|| "a path is relative to the scenario file".to_owned()),
+            is_unseen: false,
+        });
+    }
+    Ok(())
+}
+
 /// A data set or tokenizer that cannot be opened. A path has to be there; what a run would fetch
 /// is only not known yet.
 fn absent(error: &DatasetError, key: &'static str, place: Option<&str>) -> Trouble {
@@ -300,12 +354,20 @@ fn is_pattern(path: &Path) -> bool {
 }
 
 /// Returns the name in a path's directory that is nearest to its own.
-fn neighbour(path: &Path) -> Option<String> {
+pub(crate) fn neighbour(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?;
     let entries = std::fs::read_dir(path.parent()?).ok()?.take(1000).flatten();
     let names: Vec<String> =
         entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-    nearest(name, names.iter().map(String::as_str)).map(str::to_string)
+    // An ending that both have makes them no more alike.
+    let stem =
+        |name: &str| Path::new(name).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let is_like = |other: &str| {
+        Path::new(other).extension() != Path::new(name).extension()
+            || stem(name).zip(stem(other)).is_some_and(|(a, b)| nearest(&a, [b.as_str()]).is_some())
+    };
+    let known = names.iter().map(String::as_str).filter(|other| is_like(other));
+    nearest(name, known).map(str::to_string)
 }
 
 /// Returns the most rows that a cell of a data set sends; none where not all cells count them.

@@ -1,10 +1,11 @@
-//! Whether the paths that engines name are there: working directory, certificates, program.
-
-use std::fs::File;
+//! Whether what engines name is there and can be used: working directory, certificates, weights,
+//! program, proxy.
 
 use crate::cli::failure::Failure;
 use crate::diagnostic::{Diagnostic, Diagnostics, Label};
-use crate::engine::start::requires::program_lack;
+use crate::engine::http::trust;
+use crate::engine::start::requires::{program_lack, unmet};
+use crate::load::transport::proxy::Proxy;
 use crate::plan::Plan;
 use crate::plan::expand::Expanded;
 use crate::plan::launch::{Launch, Requires};
@@ -16,11 +17,12 @@ pub(crate) fn look(scenario: &Scenario, expanded: &Expanded) -> Diagnostics {
     for launch in expanded.plan.launches.values().chain(&expanded.parts.launches) {
         files(scenario, launch, &mut found);
         program(scenario, launch, &mut found);
+        weights(scenario, launch, &mut found);
     }
     found
 }
 
-/// Refuses a plan with an engine whose working directory or certificates are not there.
+/// Refuses a plan with an engine that lacks a file which it names.
 pub(crate) fn refuse_missing(scenario: &Scenario, plan: &Plan) -> Result<(), Failure> {
     let mut found = Diagnostics::default();
     for launch in plan.launches.values() {
@@ -29,7 +31,7 @@ pub(crate) fn refuse_missing(scenario: &Scenario, plan: &Plan) -> Result<(), Fai
     found.unless_errors(()).map(|((), _)| ()).map_err(Failure::scenario)
 }
 
-/// Finds a working directory or certificates that are not there: no engine can start so.
+/// Finds what no engine can start without, or be reached.
 fn files(scenario: &Scenario, launch: &Launch, found: &mut Diagnostics) {
     if let Some(cwd) = launch.cwd.as_ref().filter(|cwd| !cwd.is_dir()) {
         let what = if cwd.exists() { "is not a directory" } else { "does not exist" };
@@ -40,14 +42,24 @@ fn files(scenario: &Scenario, launch: &Launch, found: &mut Diagnostics) {
             ),
         );
     }
+    let base_url = launch.base_url_at(1);
     if let Some(ca) = &launch.ca
-        && let Err(error) = File::open(ca)
+        && let Err(error) = trust::tls(&base_url, Some(ca))
     {
-        let message = format!("`ca` of engine `{}`: {}: {error}", launch.engine, ca.display());
+        let message = format!("`ca` of engine `{}`: failed to {error}", launch.engine);
         found.push(
             Diagnostic::error("scenario/path", message)
                 .label(place(scenario, launch, "ca"))
                 .help("name the PEM file; a path is relative to the scenario file"),
+        );
+    }
+    let proxy = launch.http.proxy.as_deref();
+    if let Some(Err(why)) = proxy.map(|proxy| Proxy::between(proxy, &base_url)) {
+        let message = format!("`proxy` of engine `{}`: {why}", launch.engine);
+        found.push(
+            Diagnostic::error("scenario/value", message)
+                .label(place(scenario, launch, "proxy"))
+                .help("write `proxy = \"http://host:port\"`, or `environment`; \"\" for none"),
         );
     }
 }
@@ -79,6 +91,27 @@ fn program(scenario: &Scenario, launch: &Launch, found: &mut Diagnostics) {
                     .to_string()
             }),
     });
+}
+
+/// A path may be one inside a container that the command starts, so that weights which are not here
+/// are only doubtful. Those that `requires` names make rows skipped.
+fn weights(scenario: &Scenario, launch: &Launch, found: &mut Diagnostics) {
+    let Some(weights) = launch.model_path.as_ref().filter(|path| !path.exists()) else { return };
+    if !launch.is_started() || unmet(launch).is_some() {
+        return;
+    }
+    let key = ["model-path", "model"]
+        .into_iter()
+        .find(|key| scenario.value_at(&["engine", launch.engine.as_str(), key]).is_some());
+    let message =
+        format!("engine `{}`: there are no weights at {}", launch.engine, weights.display());
+    found.push(
+        Diagnostic::warning("scenario/path", message)
+            .label(place(scenario, launch, key.unwrap_or("model")))
+            .help(
+                "a path is relative to the scenario file; a model of the hub begins without `./`",
+            ),
+    );
 }
 
 fn place(scenario: &Scenario, launch: &Launch, key: &str) -> Option<Label> {

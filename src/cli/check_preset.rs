@@ -6,6 +6,7 @@ use toml::Table;
 
 use crate::cli::new_scenario::quoted;
 use crate::cli::scenario_file::{self, Examined};
+use crate::scenario::engine_preset::BESIDE;
 use crate::scenario::grammar::is_name;
 
 /// Keys that an engine has and a scenario has not.
@@ -18,7 +19,10 @@ const OF_SCENARIO: [&str; 5] = ["engine", "phase", "dataset", "matrix", "extends
 pub(crate) fn look(path: &Path, text: &str) -> Option<(Examined, String)> {
     let table: Table = text.parse().ok()?;
     let has = |keys: &[&str]| keys.iter().any(|key| table.contains_key(*key));
-    if !has(&OF_ENGINE) || has(&OF_SCENARIO) {
+    let lies_with_presets =
+        path.parent().and_then(Path::file_name).is_some_and(|dir| dir == BESIDE);
+    let is_of_engine = has(&OF_ENGINE) || lies_with_presets && !table.is_empty();
+    if !is_of_engine || has(&OF_SCENARIO) {
         return None;
     }
     let file = path.file_name()?.to_str()?;

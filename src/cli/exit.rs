@@ -153,6 +153,10 @@ impl Exit {
                 "the run directory is corrupt, or its inputs have changed",
                 "`bench verify DIR` says what; `bench run S.toml --resume DIR` takes what changed",
             ),
+            Self::Signal(9) => (
+                "killed at once, before bench could end anything: its engines are ended behind it",
+                "`bench doctor --reap` ends what is left; `bench resume DIR` goes on",
+            ),
             Self::Signal(_) => {
                 ("ended by a signal, after engines were stopped", "`bench resume DIR` goes on")
             }

@@ -93,7 +93,9 @@ fn paragraph(head: &str, rows: &[(&str, String)]) -> String {
 
 fn exit_code(word: &str) -> Option<String> {
     let code: u8 = word.parse().ok()?;
-    let by_signal = || (code > 128).then(|| Exit::Signal(code - 128));
+    /// Source: signal(7): the last of the real-time signals.
+    const LAST_SIGNAL: u8 = 64;
+    let by_signal = || (129..=128 + LAST_SIGNAL).contains(&code).then(|| Exit::Signal(code - 128));
     let exit = Exit::ALL.iter().copied().find(|exit| exit.code() == code).or_else(by_signal)?;
     let (meaning, next) = exit.meaning();
     let rows = [
@@ -339,7 +341,8 @@ fn example(path: &[String]) -> Option<String> {
     let section = path.first()?;
     let wanted = path.iter().skip(1).find(|part| *part != NAME).unwrap_or(section);
     let mut here = "";
-    for line in DEFAULTS.lines() {
+    let mut lines = DEFAULTS.lines();
+    while let Some(line) = lines.next() {
         let line = line.trim_start_matches("# ");
         if let Some(head) = line.strip_prefix('[') {
             here = head.split([']', '.']).next().unwrap_or_default();
@@ -351,10 +354,19 @@ fn example(path: &[String]) -> Option<String> {
         let is_in_section = if path.len() == 1 { here.is_empty() } else { here == section };
         let Some((key, value)) = line.split_once('=') else { continue };
         if is_in_section && key.trim().trim_matches('"') == wanted {
-            return Some(format!("{} ={value}", key.trim_end()));
+            let behind = lines.map_while(comment_that_goes_on);
+            let whole = behind.fold(value.to_owned(), |text, more| format!("{text} {more}"));
+            return Some(format!("{} ={whole}", key.trim_end()));
         }
     }
     None
+}
+
+/// Returns what a line of the defaults adds to the comment behind the key above it.
+fn comment_that_goes_on(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix('#').unwrap_or(line);
+    let text = rest.trim_start().strip_prefix("# ")?;
+    rest.starts_with("   ").then_some(text)
 }
 
 /// Says which presets have a flag of this name, and what it becomes.
@@ -454,6 +466,8 @@ mod tests {
             );
             assert!(!key.field.doc.is_empty(), "{path}");
         }
+        let whole = of_word("skip-after").join("");
+        assert!(whole.contains("rows that say so, and are not tried\n"), "{whole}");
         for metric in MetricId::ALL {
             assert!(self::metric(metric.tag()).is_some(), "{metric}");
         }

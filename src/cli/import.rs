@@ -11,7 +11,7 @@ use crate::cli::{output, report_files};
 use crate::datasets::shards;
 use crate::importers::lineup_tree::{Place, Told, cell_of, counted};
 use crate::importers::server_log;
-use crate::metrics::summary::CellSummary;
+use crate::metrics::summary::{CellStatus, CellSummary, Validity};
 use crate::published::billion_tokens::Lineup;
 use crate::report::original;
 use crate::report::terminal::Screen;
@@ -80,12 +80,7 @@ fn doubts(found: &[Found]) -> String {
 fn take(path: &Path, args: &ImportArgs, found: &mut Vec<Found>) -> Result<(), Failure> {
     if path.is_file() {
         let mut place = Place::of(path);
-        if place.model == path.file_name().unwrap_or_default().to_string_lossy() {
-            place.model = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            place.parallel[0] = args.gpus.unwrap_or(1);
-        }
-        let rates = server_log::rates(&text(path)?);
-        if rates.is_none() {
+        let Some(rates) = server_log::rates(&text(path)?) else {
             let message = format!(
                 "{} has no line with a rate of vLLM or SGLang over a known time",
                 path.display()
@@ -93,9 +88,22 @@ fn take(path: &Path, args: &ImportArgs, found: &mut Vec<Found>) -> Result<(), Fa
             return Err(Failure::new(Exit::BadData, message).help(
                 "name the log of the server; SGLang's first line tells of the time since its start",
             ));
+        };
+        let is_bare = place.model == path.file_name().unwrap_or_default().to_string_lossy();
+        if is_bare {
+            place.model = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            place.parallel = spread(args.gpus, rates.n_replicas);
         }
-        let told = Told { logged: rates, ..Told::default() };
-        let cell = cell_of(&place, told, args.gpu_hour);
+        let told = Told { logged: Some(rates), ..Told::default() };
+        let mut cell = cell_of(&place, told, args.gpu_hour);
+        if is_bare && args.gpus.is_none() && rates.n_replicas > 1 {
+            let why = format!(
+                "its log is of {} replicas, and one GPU is taken for each: `--gpus N` says how many \
+                 all of them have",
+                rates.n_replicas
+            );
+            cell.validity = Validity::new(CellStatus::Doubtful, [why]);
+        }
         found.push(Found { path: path.to_owned(), cell });
         return Ok(());
     }
@@ -118,6 +126,15 @@ fn take(path: &Path, args: &ImportArgs, found: &mut Vec<Found>) -> Result<(), Fa
         }
     }
     Ok(())
+}
+
+/// Returns the sizes of a server whose log alone is known: its GPUs are shared by its replicas.
+fn spread(n_gpus: Option<u32>, n_replicas: u32) -> [u32; 3] {
+    let n_replicas = n_replicas.max(1);
+    match n_gpus.unwrap_or(n_replicas) {
+        n_gpus if n_gpus % n_replicas == 0 => [n_gpus / n_replicas, 1, n_replicas],
+        n_gpus => [n_gpus, 1, 1],
+    }
 }
 
 fn folders(folder: &Path) -> Result<Vec<PathBuf>, Failure> {

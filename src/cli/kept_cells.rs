@@ -203,9 +203,14 @@ pub(crate) fn is_over(
     }
     let done = conduct::done(&reader)?;
     let is_ended = |record: &EventRecord| matches!(record.event, RunEvent::RunFinished { .. });
-    let is_over = |cell: &Cell| done.kept.contains(&cell.id) || done.failed.contains_key(&cell.id);
-    let is_over =
-        done.events.last().is_some_and(is_ended) && reader.plan()?.cells.iter().all(is_over);
+    let plan = reader.plan()?;
+    let skips = scenario_file::skips(&job.plan);
+    let is_over = |cell: &Cell| {
+        done.kept.contains(&cell.id)
+            || done.failed.contains_key(&cell.id)
+            || done.stays_skipped(cell, &plan, skips.contains_key(&cell.launch))
+    };
+    let is_over = done.events.last().is_some_and(is_ended) && plan.cells.iter().all(is_over);
     // Of a run that was killed early they may not be there yet.
     for (dataset, now) in golds.iter().filter(|_| is_over) {
         if reader.golds(dataset)? != *now {
@@ -232,10 +237,18 @@ fn tell(dir: &Path, done: &Done) {
     };
     let dir = dir.display();
     output::message(&format!("going on with {dir}: {n_kept} of {n_cells} cells kept{more}"));
-    if !done.failed.is_empty() {
-        let failed = counted(done.failed.len() as u64, "cell");
+    let (again, given_up): (Vec<&CellId>, Vec<&CellId>) =
+        done.failed.keys().partition(|cell| retry::is_left(cell, &done.events));
+    if !again.is_empty() {
+        let failed = counted(again.len() as u64, "cell");
         output::message(&format!(
             "  failed before: {failed}; `--retry failed` measures them again"
+        ));
+    }
+    if !given_up.is_empty() {
+        let failed = counted(given_up.len() as u64, "cell");
+        output::message(&format!(
+            "  failed again and again: {failed}; a new run measures them anew"
         ));
     }
 }

@@ -68,10 +68,11 @@ mod until;
 mod verify;
 
 use std::ffi::OsStr;
-use std::io::ErrorKind;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Termination as _};
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser as _};
 
 use crate::cli::args::{Cli, Colour, Command, PlanArgs, SchemaOf, ServeCommand};
@@ -83,7 +84,7 @@ use crate::run::clients;
 use crate::secrets::redact::Redactor;
 use crate::serve::ServeError;
 use crate::workload::damage;
-use crate::{engine, serve};
+use crate::{engine, scenario, serve};
 
 /// Runs the program.
 pub fn main() -> ExitCode {
@@ -106,7 +107,7 @@ pub fn main() -> ExitCode {
             "error: bench has a defect: {panic}\n  help: please report this with the command and the scenario"
         ));
     }));
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| with_set(error).exit());
     let colour = cli.color;
     output::choose(colour);
     output::hide(&Redactor::new(output::usual_secrets()));
@@ -120,6 +121,28 @@ pub fn main() -> ExitCode {
         Err(_) => Exit::Internal,
     };
     exit.report()
+}
+
+/// Says how a key of a scenario is given where somebody writes it as an option of its own.
+fn with_set(mut error: clap::Error) -> clap::Error {
+    let option = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(option)) if error.kind() == ErrorKind::UnknownArgument => {
+            option.trim_start_matches('-').to_owned()
+        }
+        _ => return error,
+    };
+    let takes_sets = std::env::args().nth(1).is_some_and(|command| {
+        let command = Cli::command().find_subcommand(&command).cloned();
+        command.is_some_and(|it| it.get_arguments().any(|known| known.get_id() == "sets"))
+    });
+    let way = scenario::overrides::way_to(&option).filter(|_| takes_sets);
+    if let Some(way) = way {
+        error.remove(ContextKind::SuggestedArg);
+        let tip = format!("a scenario's key is given as '--set {way}=…'");
+        let tip = ContextValue::StyledStrs(vec![tip.into()]);
+        error.insert(ContextKind::Suggested, tip);
+    }
+    error
 }
 
 fn dispatch(cli: Cli) -> Result<Exit, Failure> {
@@ -228,7 +251,7 @@ fn serve(engine: &ServeCommand) -> Result<Exit, Failure> {
     served.map(|()| Exit::Ok).map_err(|error| {
         let failure = Failure::new(Exit::Unavailable, format!("failed to serve: {error}"));
         match error {
-            ServeError::Bind { address, source } if source.kind() == ErrorKind::AddrInUse => {
+            ServeError::Bind { address, source } if source.kind() == io::ErrorKind::AddrInUse => {
                 let other = "take another port; --port 0 takes any free one";
                 failure.help(match port::holder(address.port()) {
                     Some(holder) => format!("{holder} listens there: end it, or {other}"),

@@ -33,7 +33,7 @@ pub(crate) fn replay(args: &ReplayArgs, colour: Colour) -> Result<Exit, Failure>
     }
     let mut job = job(&unpacked)?;
     gate_flags::add(&mut job.plan, &args.ends.gates, None)?;
-    tell_changes(&unpacked, &job, args)?;
+    tell_changes(&unpacked, &original, &job, args)?;
     let measured = place.join("run");
     let (exit, _) = run::measure(job, Begin::New(Some(&measured)), &args.ends, colour)?;
     if matches!(exit, Exit::Signal(_)) {
@@ -81,10 +81,25 @@ fn take_data(plan: &mut Plan, files: &[(String, PathBuf)]) {
 }
 
 /// Names each hash and version that is not what the bundle says, before anything is started.
-fn tell_changes(unpacked: &Unpacked, job: &RequestedRun, args: &ReplayArgs) -> Result<(), Failure> {
+fn tell_changes(
+    unpacked: &Unpacked,
+    original: &RunReader,
+    job: &RequestedRun,
+    args: &ReplayArgs,
+) -> Result<(), Failure> {
     let mut here = bundle::of_plan(&job.plan, telemetry::environment());
-    here.data = run::prepare(job, args.ends.quiet)?.data_sums();
-    let changes = unpacked.lock.changes(&here);
+    let prepared = run::prepare(job, args.ends.quiet)?;
+    here.data = prepared.data_sums();
+    let mut changes = unpacked.lock.changes(&here);
+    for cell in &job.plan.cells {
+        let trials = original.trials_on_disk(cell)?;
+        let before = trials.first().and_then(|trial| trial.record.dataset.as_ref());
+        let Some(what) = before.and_then(|before| prepared.changed_prompts(cell, before)) else {
+            continue;
+        };
+        let told = format!("data set {}: {what}", cell.dataset);
+        changes.extend((!changes.contains(&told)).then_some(told));
+    }
     if changes.is_empty() {
         output::message("all that is known of engines, data and machine is as in the bundle");
         return Ok(());

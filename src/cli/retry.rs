@@ -40,7 +40,7 @@ pub(crate) fn ask(writer: &mut RunWriter, kinds: &[Retry]) -> Result<(), Failure
     let plan = reader.plan()?;
     let cells = plan.cells.iter().filter(|cell| wanted.contains(&cell.id));
     let (again, given_up): (Vec<&Cell>, Vec<&Cell>) =
-        cells.partition(|cell| n_retries(&cell.id, &done.events) < RETRIES_MAX);
+        cells.partition(|cell| is_left(&cell.id, &done.events));
     for cell in given_up {
         output::message(&format!(
             "  {} was measured again {RETRIES_MAX} times and stays as it is; a new run measures it anew",
@@ -69,6 +69,11 @@ pub(crate) fn wanted(reader: &RunReader, kinds: &[Retry]) -> Result<BTreeSet<Cel
     let rows = analysis.plan.cells.iter().zip(&analysis.summary.cells);
     let rows = rows.filter(|(_, row)| is_wanted(row));
     Ok(rows.map(|(cell, _)| cell.run_id().clone()).collect())
+}
+
+/// Whether a cell may be measured again once more.
+pub(crate) fn is_left(cell: &CellId, events: &[EventRecord]) -> bool {
+    n_retries(cell, events) < RETRIES_MAX
 }
 
 fn n_retries(cell: &CellId, events: &[EventRecord]) -> usize {

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use crate::cli::args::ScenarioArgs;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::{assets, gate_flags, served_options, until};
+use crate::cli::{assets, check_data, gate_flags, served_options, until};
+use crate::datasets::cache;
 use crate::diagnostic::suggest::did_you_mean;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::engine::start::requires;
@@ -20,9 +21,14 @@ use crate::plan::render::Skips;
 use crate::published;
 use crate::report::template;
 use crate::scenario::{self, Input, Loaded, Read, Scenario};
+use crate::telemetry::gpu;
 
 /// Largest scenario file; a sweep of thousands of cells is a few kilobytes.
 const MAX_BYTES: u64 = 4 << 20;
+
+/// Variables of ours that set no key; the last one is of `scenarios/engines/install.sh`.
+const OTHERS: [&str; 5] =
+    [cache::ROOT_ENV, cache::OFFLINE_ENV, gpu::LIBRARY_ENV, gpu::OWN_GPUS_ENV, "BENCH_ENGINES"];
 
 /// A scenario and the plan made from it.
 pub(crate) struct Planned {
@@ -153,14 +159,40 @@ fn is_stdin(path: &Path) -> bool {
 /// Returns the text of a scenario, `-` being standard input.
 pub(crate) fn read(path: &Path) -> Result<String, Failure> {
     let bytes = if is_stdin(path) { read_stdin() } else { read_bounded(path) };
-    let bytes = bytes
-        .map_err(|source| Failure::input(format!("failed to read {}: {source}", path.display())))?;
+    let bytes = bytes.map_err(|source| {
+        let failure = Failure::input(format!("failed to read {}: {source}", path.display()));
+        match way_out(path) {
+            Some(help) => failure.help(help),
+            None => failure,
+        }
+    })?;
     scenario::decode(path, bytes).map_err(Failure::scenario)
 }
 
+/// Says what to name instead of a path that is no scenario.
+fn way_out(path: &Path) -> Option<String> {
+    if path.is_dir() {
+        return Some(if path.join("run.json").is_file() {
+            format!("that is a run: `bench resume {}` goes on with it", path.display())
+        } else {
+            "name a scenario file in it".to_owned()
+        });
+    }
+    if path.exists() {
+        return Some("`-` reads standard input: `bench run - < FILE`".to_owned());
+    }
+    let with_ending = PathBuf::from(format!("{}.toml", path.display()));
+    if with_ending.is_file() {
+        return Some(format!("did you mean `{}`?", with_ending.display()));
+    }
+    let near = check_data::neighbour(&std::path::absolute(path).ok()?)?;
+    Some(format!("did you mean `{}`?", path.with_file_name(near).display()))
+}
+
 fn read_text(path: &Path, text: &str, profile: Option<&str>, sets: &[String]) -> Read {
-    let env: Vec<(String, String)> =
-        std::env::vars().filter(|(name, _)| name.starts_with("BENCH_")).collect();
+    let is_override =
+        |(name, _): &(String, String)| name.starts_with("BENCH_") && !OTHERS.contains(&&**name);
+    let env: Vec<(String, String)> = std::env::vars().filter(is_override).collect();
     scenario::read(&Input {
         path,
         text,

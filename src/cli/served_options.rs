@@ -22,7 +22,11 @@ pub(crate) fn check(scenario: &Scenario, found: &mut Diagnostics) {
         for (flag, args) in flags {
             let args = texts(Some(args));
             for (value, path) in values(scenario, engine, &name, flag) {
-                let args = args.iter().map(|arg| arg.replace(VALUE, &value)).collect();
+                // A value may begin with a hyphen: behind `=` it is one all the same.
+                let args = match args.as_slice() {
+                    [option, only] if only == VALUE => vec![format!("{option}={value}")],
+                    args => args.iter().map(|arg| arg.replace(VALUE, &value)).collect(),
+                };
                 let path: Vec<&str> = path.iter().map(String::as_str).collect();
                 refuse(&kind, args, &format!("engine.{name}.{flag}"), found, || {
                     scenario.layers.value(&path, "")

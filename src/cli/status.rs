@@ -124,9 +124,18 @@ impl Told<'_> {
         if self.is_here {
             text.push_str(&self.process(shares));
         }
-        if shares.iter().any(|share| !share.is_live() && !share.is_over()) {
+        let open = shares.iter().filter(|share| !share.is_live() && !share.is_over());
+        let states: Vec<&CellState> =
+            open.flat_map(|share| &share.cells).map(|cell| &cell.state).collect();
+        if !states.is_empty() {
             let does = if self.is_here { "measured" } else { "submitted" };
-            let _ = writeln!(text, "what is missing is {does} by: {}", typed::resume(self.dir));
+            let is_missing = states.iter().any(|state| matches!(state, CellState::Missing));
+            let what = if is_missing {
+                format!("what is missing is {does}")
+            } else {
+                "whether what was skipped can run by now is seen".to_owned()
+            };
+            let _ = writeln!(text, "{what} by: {}", typed::resume(self.dir));
         }
         if !self.is_here && shares.iter().any(is_out_of_time) {
             text.push_str(

@@ -3,6 +3,7 @@
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::metrics::quantity::{Quantity, Statistic};
 use crate::metrics::request::LATENCIES;
+use crate::metrics::summary::PERCENTILES;
 use crate::plan::Plan;
 use crate::scenario::Scenario;
 
@@ -40,6 +41,10 @@ fn readable(text: &str) -> Result<(), String> {
         Statistic::Percentile(p) if p <= 0.0 || p >= 100.0 => {
             Err(format!("`{text}` is an extreme, which no sample size makes known"))
         }
+        Statistic::Percentile(p) if !PERCENTILES.contains(&p) => {
+            let known = PERCENTILES.map(|p| format!("p{p}")).join(", ");
+            Err(format!("`{text}` stands in no report: these have {known}"))
+        }
         Statistic::Mean | Statistic::Percentile(_) => Ok(()),
     }
 }
@@ -53,7 +58,15 @@ mod tests {
         for text in ["ttft.p99", "tpot.mean", "e2e_scheduled.p50"] {
             assert_eq!(readable(text), Ok(()), "{text}");
         }
-        for text in ["ttft", "ttft.p0", "ttft.p100", "output_throughput", "accuracy.mean", "x.p9"] {
+        for text in [
+            "ttft",
+            "ttft.p0",
+            "ttft.p100",
+            "ttft.p97",
+            "output_throughput",
+            "accuracy.mean",
+            "x.p9",
+        ] {
             assert!(readable(text).is_err(), "{text}");
         }
     }

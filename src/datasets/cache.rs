@@ -22,9 +22,14 @@ pub(crate) struct DatasetCache {
     pub(crate) token: Option<Secret>,
 }
 
+/// Names another directory than the user's cache.
+pub(crate) const ROOT_ENV: &str = "BENCH_CACHE";
+/// Switches fetching off, as the hub's own variable does.
+pub(crate) const OFFLINE_ENV: &str = "BENCH_OFFLINE";
+
 /// Variables that switch fetching off, and what is said then.
 const OFFLINE: [(&str, &str); 2] =
-    [("HF_HUB_OFFLINE", "HF_HUB_OFFLINE is set"), ("BENCH_OFFLINE", "BENCH_OFFLINE is set")];
+    [("HF_HUB_OFFLINE", "HF_HUB_OFFLINE is set"), (OFFLINE_ENV, "BENCH_OFFLINE is set")];
 
 /// The user has no directory of their own for fetched files.
 ///
@@ -79,7 +84,7 @@ impl DatasetCache {
         };
         let token_path = path("HF_TOKEN_PATH").unwrap_or_else(|| hub_home.join("token"));
         Ok(Self {
-            root: path("BENCH_CACHE").unwrap_or_else(|| user_cache.join("bench")),
+            root: path(ROOT_ENV).unwrap_or_else(|| user_cache.join("bench")),
             hub_root: path("HF_HUB_CACHE").unwrap_or_else(|| hub_home.join("hub")),
             endpoint: var("HF_ENDPOINT")
                 .unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned())

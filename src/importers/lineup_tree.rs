@@ -17,7 +17,7 @@ use crate::importers::server_log::LoggedRates;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::figures::of_told_rates;
 use crate::metrics::quantity::Quantity;
-use crate::metrics::summary::{CellSummary, Counts, NumberState, Validity};
+use crate::metrics::summary::{CellStatus, CellSummary, Counts, NumberState, Validity};
 
 /// `tp8-pp2-dp1`, and the older `tp_8` and `tp-8`.
 static PARALLEL: LazyLock<Regex> = LazyLock::new(|| {
@@ -177,6 +177,11 @@ pub(crate) fn cell_of(place: &Place, told: Told, gpu_hour_price: Option<f64>) ->
     let name: Vec<String> = keys.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let n_gpus = place.parallel.iter().product();
     let mut made = cell(name.join(","), keys, &[told]);
+    if let Some(doubt) = doubt_of_replicas(place, logged.n_replicas)
+        && made.validity == Validity::default()
+    {
+        made.validity = doubt;
+    }
     made.n_gpus = n_gpus;
     made.figures = of_told_rates(rates, bounds, n_gpus, counted.n_ok, gpu_hour_price);
     made.trials.remove(&Quantity::figure(MetricId::OutputThroughput));
@@ -191,6 +196,21 @@ pub(crate) fn cell_of(place: &Place, told: Told, gpu_hour_price: Option<f64>) ->
         made.validity = own.validity.unwrap_or(made.validity);
     }
     made
+}
+
+/// Returns what a log of several replicas means where the folders tell of others: rates are of all
+/// replicas, and are divided by the GPUs of the folders.
+fn doubt_of_replicas(place: &Place, n_replicas: u32) -> Option<Validity> {
+    let n_gpus: u32 = place.parallel.iter().product();
+    if n_replicas <= 1 || n_replicas == place.parallel[2] {
+        return None;
+    }
+    let status = if n_replicas > n_gpus { CellStatus::Invalid } else { CellStatus::Doubtful };
+    let why = format!(
+        "its log is of {n_replicas} replicas, which its place does not say: rates per GPU are those \
+         of {n_gpus}"
+    );
+    Some(Validity::new(status, [why]))
 }
 
 #[cfg(test)]
@@ -231,13 +251,23 @@ mod tests {
     #[test]
     fn all_gpus_are_counted_data_parallel_ones_too() {
         let place = Place::of(Path::new("m/tp2-pp2-dp2/spec_none"));
-        let logged = LoggedRates { prompt: Some(800.0), output: Some(8_000.0) };
+        let logged = LoggedRates { prompt: Some(800.0), output: Some(8_000.0), n_replicas: 2 };
         let told = Told { logged: Some(logged), ..Told::default() };
         let cell = cell_of(&place, told, Some(3.6));
-        assert_eq!(cell.n_gpus, 8);
+        assert_eq!((cell.n_gpus, cell.validity.status), (8, CellStatus::Ok));
         assert_eq!(cell.value(MetricId::OutputThroughputPerGpu), Some(1_000.0));
         assert_eq!(cell.value(MetricId::PromptThroughputPerGpu), Some(100.0));
         assert_eq!(cell.value(MetricId::CostPer1mTokens), Some(1.0));
+        // Folders that tell of fewer replicas than the log are not believed.
+        for (folder, status) in [
+            ("m/tp1-pp1-dp1", CellStatus::Invalid),
+            ("m/tp4-pp1-dp1", CellStatus::Doubtful),
+            ("m/tp_2", CellStatus::Doubtful),
+        ] {
+            let told = Told { logged: Some(logged), ..Told::default() };
+            let cell = cell_of(&Place::of(Path::new(folder)), told, None);
+            assert_eq!(cell.validity.status, status, "{folder}");
+        }
         // Nothing is known: nothing is 0.
         let none = cell_of(&place, Told::default(), None);
         assert_eq!(none.value(MetricId::OutputThroughputPerGpu), None);

@@ -45,6 +45,8 @@ pub(crate) struct LoggedRates {
     pub(crate) prompt: Option<f64>,
     /// Output tokens.
     pub(crate) output: Option<f64>,
+    /// Replicas that they are the sum of.
+    pub(crate) n_replicas: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -98,6 +100,7 @@ pub(crate) fn rates(log: &str) -> Option<LoggedRates> {
     (!spans.is_empty()).then(|| LoggedRates {
         prompt: prompt.and_then(mean),
         output: mean(spans.iter().map(|span| span.output).sum()),
+        n_replicas: by_rank.len() as u32,
     })
 }
 

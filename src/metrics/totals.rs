@@ -472,10 +472,13 @@ pub(crate) const EMPTY: &str = "empty";
 /// The names of [`error_kind`], and what each means; a status stands for those of its kind.
 pub(crate) const ERROR_KINDS: [(&str, &str); 13] = [
     ("connect", "the connection was refused or could not be opened"),
-    ("connect-timeout", "there was no connection within `timeouts.connect`"),
-    ("first-token-timeout", "no token came within `timeouts.first-token`"),
-    ("between-tokens-timeout", "no further token came within `timeouts.between-tokens`"),
-    ("total-timeout", "the answer was not finished within `timeouts.total`"),
+    ("connect-timeout", "there was no connection within `deadlines.connect` of its phase"),
+    ("first-token-timeout", "no token came within `deadlines.first-token` of its phase"),
+    (
+        "between-tokens-timeout",
+        "no further token came within `deadlines.between-tokens` of its phase",
+    ),
+    ("total-timeout", "the answer was not finished within `deadlines.total` of its phase"),
     ("status-…", "the server answered with another status than 2xx"),
     ("in-stream", "the server told an error within an answer that had begun"),
     (EMPTY, "the engine ended its answer without a token"),

@@ -51,6 +51,8 @@ fn made(
     found: &mut Diagnostics,
 ) -> Option<DatasetPlan> {
     let name = cell.dataset.as_str();
+    // That it has none is told of the data set, whatever its cells.
+    cell.tree.get("dataset")?.get(name)?.get("source")?;
     let spec: DatasetSpec = extract(scenario, &cell.tree, &["dataset", name], found)?;
     let context = variables_of(scenario, cell, found);
     let mut rendered = |key: &str, text: Option<String>| {

@@ -9,6 +9,8 @@ use crate::units::Nanos;
 pub struct LeastTime {
     /// Phases whose end the clock sets, over all trials.
     pub bounded: Nanos,
+    /// The same by the GPUs of their engines: what is paid for.
+    pub on_gpus: Nanos,
     /// Cells that have a phase which answers end.
     pub n_open: usize,
 }
@@ -19,7 +21,10 @@ pub fn least_time(plan: &Plan) -> LeastTime {
     for cell in plan.cells.iter().filter(|cell| cell.skip.is_none()) {
         let phases: Vec<Option<Nanos>> = cell.phases.iter().map(length).collect();
         let trial: Nanos = phases.iter().copied().flatten().sum();
-        time.bounded += Nanos(trial.0.saturating_mul(u64::from(cell.n_trials)));
+        let all = Nanos(trial.0.saturating_mul(u64::from(cell.n_trials)));
+        let n_gpus = plan.launches.get(&cell.launch).map_or(1, |launch| launch.n_gpus);
+        time.bounded += all;
+        time.on_gpus += Nanos(all.0.saturating_mul(u64::from(n_gpus)));
         time.n_open += usize::from(phases.contains(&None));
     }
     time

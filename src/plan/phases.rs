@@ -117,7 +117,7 @@ fn until(
         let message = format!("`until` of phase `{name}`: `{half_width}` is not a share");
         found.push(
             Diagnostic::error("scenario/range", message)
-                .label(scenario.value_at(&["phase", name, "until"]))
+                .label(scenario.value_at(&["phase", name, "until", "half-width"]))
                 .help("write `half-width = \"5%\"`: above 0 % and below 100 %"),
         );
         return None;
@@ -224,10 +224,16 @@ pub(crate) fn typed<T: DeserializeOwned>(
     found: &mut Diagnostics,
 ) -> Option<T> {
     let told = |error: toml::de::Error| {
-        let message = format!("`{}`: {}", path.join("."), error.message());
+        // The reader of a value names the keys below it last: "in `speculative`".
+        let told = error.to_string();
+        let below = told.lines().find_map(|line| line.strip_prefix("in `")?.strip_suffix('`'));
+        let below = below.into_iter().flat_map(|keys| keys.split('.'));
+        let whole: Vec<&str> = path.iter().copied().chain(below).collect();
+        let label = (whole.len() > path.len()).then(|| scenario.value_at(&whole)).flatten();
+        let why = error.message().lines().next().unwrap_or_default();
         found.push(
-            Diagnostic::error("scenario/type", message)
-                .label(scenario.at(path, ""))
+            Diagnostic::error("scenario/type", format!("`{}`: {why}", whole.join(".")))
+                .label(label.or_else(|| scenario.at(path, "")))
                 .help("`bench schema` prints what each key may be"),
         );
     };

@@ -73,19 +73,24 @@ pub fn render(plan: &Plan, skips: &Skips) -> String {
 
 /// Says how long the run takes, as far as that is known before an engine has answered.
 fn time_line(plan: &Plan) -> Option<String> {
-    let LeastTime { bounded, n_open } = least_time(plan);
+    let LeastTime { bounded, on_gpus, n_open } = least_time(plan);
     let cells = counted(plan.cells.len(), "cell");
     let open = match n_open {
         0 => String::new(),
         n => format!("; in {n} of {cells} the engine decides"),
     };
     let budget = plan.budget.map(|budget| format!("; budget {budget}")).unwrap_or_default();
+    let price = plan.gpu_hour_price.filter(|_| on_gpus > Nanos::ZERO).map(|price| {
+        let hours = on_gpus.as_secs_f64() / 3600.0;
+        format!("; {:.2} for {hours:.2} GPU-hours of that", hours * price)
+    });
+    let price = price.unwrap_or_default();
     let time = match bounded {
         Nanos::ZERO if budget.is_empty() => return None,
         Nanos::ZERO => "as long as the engines take".to_owned(),
         bounded => format!("at least {bounded} of load{open}"),
     };
-    Some(format!("time: {time}{budget}"))
+    Some(format!("time: {time}{price}{budget}"))
 }
 
 /// Says in which order a budget has the cells of an engine measured.

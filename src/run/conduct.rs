@@ -35,6 +35,7 @@ use crate::run::clients::Clients;
 use crate::run::input_drift::FirstInputs;
 use crate::run::prepare::Prepared;
 use crate::run::schedule::{EngineSession, sessions};
+use crate::run::session_budget::SessionBudget;
 use crate::run::telemetry::RunSampling;
 use crate::run::trial::{self, TrialEnd};
 use crate::run::{Notice, RunError};
@@ -116,6 +117,8 @@ pub(crate) struct Done {
     pub failed: BTreeMap<CellId, FailureClass>,
     /// Cells whose queue only grew.
     pub over_saturated: BTreeSet<CellId>,
+    /// Cells that the last session skipped.
+    pub skipped: BTreeSet<CellId>,
     /// Cells that this machine was found to be able to run, kept ones included.
     pub n_cells: usize,
     /// Whether there was an earlier session at all.
@@ -125,6 +128,18 @@ pub(crate) struct Done {
 }
 
 impl Done {
+    /// Whether a cell that was skipped would be skipped again: it cannot run here, or what is not
+    /// measured again has failed with less.
+    pub(crate) fn stays_skipped(&self, cell: &Cell, plan: &Plan, cannot_run: bool) -> bool {
+        let less = plan.cells.iter().filter(|it| it.id != cell.id && cell.contains(it));
+        let mut less = less.filter(|it| {
+            self.over_saturated.contains(&it.id) && skips_higher(it)
+                || self.failed.get(&it.id).is_some_and(|class| excludes(plan, *class))
+        });
+        self.skipped.contains(&cell.id)
+            && (cell.skip.is_some() || cannot_run || less.next().is_some())
+    }
+
     /// Returns how many trials of a cell are complete.
     pub(crate) fn n_trials(&self, cell: &CellId) -> u32 {
         self.trials.range((cell.clone(), 0)..=(cell.clone(), u32::MAX)).count() as u32
@@ -199,6 +214,12 @@ impl Conductor<'_> {
         let sessions = sessions(&self.plan, |cell, trial| {
             self.over.contains(cell) || done.trials.contains(&(cell.clone(), trial))
         });
+        if !sessions.is_empty() {
+            let changed = |cell: &Cell, before: &_| self.prepared.changed_prompts(cell, before);
+            for caveat in self.first.prompts(self.plan.cells.iter(), changed) {
+                self.event(caveat)?;
+            }
+        }
         if !sessions.is_empty()
             && let Some(caveat) = busy_machine(&self.prepared.programs)
         {
@@ -224,7 +245,7 @@ impl Conductor<'_> {
             // Every engine gets an equal part of what is left.
             let n_left = (n_sessions - at) as u32;
             let share = |end: Instant| end.saturating_duration_since(Instant::now()) / n_left;
-            let mut budget = ends.map(|end| SessionBudget::new(share(end)));
+            let mut budget = ends.map(|end| SessionBudget::new(Instant::now(), share(end)));
             self.next = launches.get(at + 1).cloned();
             left_behind.extend(self.session(&session, budget.as_mut())?);
             if !left_behind.is_empty() {
@@ -366,7 +387,8 @@ impl Conductor<'_> {
                 self.skip(&cell_id, reason)?;
                 continue;
             }
-            if budget.as_mut().is_some_and(|budget| !budget.has_room()) {
+            let is_up = engine.is_some();
+            if budget.as_mut().is_some_and(|budget| !budget.has_room(Instant::now(), is_up)) {
                 // Those whose trials are measured but not synced are no longer left out.
                 self.complete_all()?;
                 if !self.over.contains(&cell_id) {
@@ -375,10 +397,14 @@ impl Conductor<'_> {
                 }
                 continue;
             }
+            let began = Instant::now();
             let running = match engine.take() {
                 Some(engine) => engine,
                 None => match self.start(&session.launch, launch, cell)? {
                     Ok(engine) => {
+                        if let Some(budget) = &mut budget {
+                            budget.started(began, Instant::now());
+                        }
                         self.prefetch_next(launch)?;
                         engine
                     }
@@ -391,6 +417,9 @@ impl Conductor<'_> {
                     }
                 },
             };
+            if let Some(budget) = &mut budget {
+                budget.begin(Instant::now());
+            }
             match self.trial(cell, launch, trial, &running)? {
                 TrialEnd::Complete { over_saturated } => {
                     if over_saturated && skips_higher(cell) {
@@ -800,33 +829,6 @@ fn skips_higher(cell: &Cell) -> bool {
     cell.measured_phases().any(|phase| phase.over_saturation == Some(OverSaturation::StopAndSkip))
 }
 
-/// The part of a run's budget that one session of an engine has.
-struct SessionBudget {
-    end: Instant,
-    /// When the trial before was begun, and how long the longest took, the start of the engine
-    /// included.
-    begun: Option<Instant>,
-    longest: Duration,
-}
-
-impl SessionBudget {
-    fn new(share: Duration) -> Self {
-        Self { end: Instant::now() + share, begun: None, longest: Duration::ZERO }
-    }
-
-    /// Whether a further trial is to be begun: one as long as the longest so far fits. The first
-    /// always is, unless the time is over.
-    fn has_room(&mut self) -> bool {
-        let now = Instant::now();
-        if let Some(begun) = self.begun {
-            self.longest = self.longest.max(now - begun);
-        }
-        let has_room = now + self.longest <= self.end;
-        self.begun = has_room.then_some(now);
-        has_room
-    }
-}
-
 /// Returns how often each launch was started in earlier sessions.
 fn starts_so_far(events: &[EventRecord]) -> BTreeMap<LaunchId, u32> {
     let mut n_starts = BTreeMap::new();
@@ -847,7 +849,7 @@ pub(crate) fn done(reader: &RunReader) -> Result<Done, RunError> {
     }
     let is_start = |record: &EventRecord| matches!(record.event, RunEvent::RunStarted { .. });
     done.is_resumed = done.events.iter().any(is_start);
-    let is_skipped = skipped(&done.events);
+    done.skipped = skipped(&done.events);
     done.failed = failed(&done.events);
     done.first = FirstInputs::of(&done.events);
     for cell in &reader.plan()?.cells {
@@ -857,11 +859,11 @@ pub(crate) fn done(reader: &RunReader) -> Result<Done, RunError> {
             done.kept.insert(cell.id.clone());
             done.failed.remove(&cell.id);
         }
-        done.n_cells += usize::from(!is_skipped.contains(&cell.id));
+        done.n_cells += usize::from(!done.skipped.contains(&cell.id));
         for trial in trials {
             // Those of one run have the same data, or it was told when they were measured.
             if let Some(dataset) = &trial.record.dataset {
-                done.first.data(dataset);
+                done.first.of_cell(&cell.id, dataset);
             }
             done.trials.insert((cell.id.clone(), trial.record.trial));
             if trial.record.phases.iter().any(|phase| phase.over_saturation.is_some()) {

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::ids::LaunchId;
+use crate::ids::{CellId, LaunchId};
+use crate::plan::cell::Cell;
 use crate::plan::launch::Launch;
 use crate::record::event::{EngineFacts, EventRecord, RunEvent};
 use crate::record::lock::differing;
@@ -15,6 +16,8 @@ pub(crate) struct FirstInputs {
     engines: BTreeMap<LaunchId, EngineFacts>,
     /// SHA-256 by the data set's name.
     data: BTreeMap<String, String>,
+    /// Data of a trial of each cell that was measured in earlier sessions.
+    cells: BTreeMap<CellId, DatasetRecord>,
 }
 
 impl FirstInputs {
@@ -27,6 +30,28 @@ impl FirstInputs {
             }
         }
         first
+    }
+
+    /// Takes the data of a cell's trial of an earlier session.
+    pub(super) fn of_cell(&mut self, cell: &CellId, data: &DatasetRecord) {
+        self.cells.entry(cell.clone()).or_insert_with(|| data.clone());
+        self.data(data);
+    }
+
+    /// Tells of cells that were measured in earlier sessions, and whose prompts would be others now;
+    /// `changed` says of a cell in what. Each change is told once.
+    pub(super) fn prompts<'a>(
+        &self,
+        cells: impl Iterator<Item = &'a Cell>,
+        changed: impl Fn(&Cell, &DatasetRecord) -> Option<String>,
+    ) -> Vec<RunEvent> {
+        let known = cells.filter_map(|cell| {
+            let before = self.cells.get(&cell.id)?;
+            Some((before.name.clone(), changed(cell, before)?))
+        });
+        let by_dataset: BTreeMap<String, String> = known.collect();
+        let event = |(name, change)| told(&format!("data set `{name}`"), &[change]);
+        by_dataset.into_iter().map(event).collect()
     }
 
     /// Takes the data of a trial, if no earlier one had it; else returns what changed since.

@@ -17,6 +17,7 @@ pub(crate) mod prepare;
 mod prompts;
 pub(crate) mod reuse;
 pub(crate) mod schedule;
+mod session_budget;
 mod stall;
 mod starts;
 mod steady;

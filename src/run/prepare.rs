@@ -15,6 +15,7 @@ use crate::datasets::cache::{DatasetCache, NoCacheDir};
 use crate::datasets::dataset::{self, DatasetError, Opened, Search};
 use crate::datasets::download::Progress;
 use crate::datasets::tokenizer;
+use crate::ids::CellId;
 use crate::load::spec::{NextTurnBody, PhaseLoad, TokenCounter};
 use crate::plan::Plan;
 use crate::plan::cell::{Api, ArrivalsPlan, Cell, Phase};
@@ -44,6 +45,8 @@ const QUESTIONS: usize = 10;
 /// The data of a plan, read and checked.
 pub(crate) struct Prepared {
     datasets: BTreeMap<String, PreparedDataset>,
+    /// Hash of the prompts of each cell that can be measured.
+    prompts: BTreeMap<CellId, String>,
     /// Raw gold answers by data set, for cells that are scored.
     pub golds: BTreeMap<String, GoldsRecord>,
     /// The questions to them.
@@ -158,6 +161,7 @@ pub(crate) fn prepare(
 ) -> Result<Prepared, PrepareError> {
     let mut prepared = Prepared {
         datasets: BTreeMap::new(),
+        prompts: BTreeMap::new(),
         golds: BTreeMap::new(),
         questions: BTreeMap::new(),
         begun: (begun.scenario.to_owned(), begun.template_date.to_owned()),
@@ -213,7 +217,7 @@ fn make_prompts(
     prompts::make(prompts, workload.positions(), &|n, n_all| {
         (listener.on_taking)(Taking::Prompts { dataset: &cell.dataset, n, n_all });
     })?;
-    workload.prompts_hash()?;
+    prepared.prompts.insert(cell.id.clone(), workload.prompts_hash()?);
     Ok(())
 }
 
@@ -331,12 +335,26 @@ impl Prepared {
 
     /// Returns the SHA-256 of each data set, of the recipe where it is generated.
     pub(crate) fn data_sums(&self) -> BTreeMap<String, String> {
-        let sum = |(name, dataset): (&String, &PreparedDataset)| {
-            let (samples, opened) = (&dataset.samples, &dataset.opened);
-            let record = samples.record(name, &opened.origin, None, &opened.sha256, String::new());
-            (name.clone(), record.sha256)
-        };
-        self.datasets.iter().map(sum).collect()
+        let names = self.datasets.keys();
+        names.filter_map(|name| Some((name.clone(), self.data_sum(name)?))).collect()
+    }
+
+    /// Returns in what the prompts of a cell differ from those of an earlier trial although its rows
+    /// are the same: what renders them is another. Nothing of a cell that cannot be measured.
+    pub(crate) fn changed_prompts(&self, cell: &Cell, before: &DatasetRecord) -> Option<String> {
+        let (before_hash, now) = (&before.prompts_hash, self.prompts.get(&cell.id)?);
+        let is_same_data = self.data_sum(&cell.dataset)? == before.sha256;
+        (is_same_data && before_hash != now).then(|| {
+            format!(
+                "what renders its prompts (tokenizer, chat template, variables): hash of the prompts \
+                 {before_hash} -> {now}"
+            )
+        })
+    }
+
+    fn data_sum(&self, name: &str) -> Option<String> {
+        let PreparedDataset { samples, opened, .. } = self.datasets.get(name)?;
+        Some(samples.record(name, &opened.origin, None, &opened.sha256, String::new()).sha256)
     }
 
     /// Returns the files of each data set, in order; none of one that is generated or comes with

@@ -154,6 +154,11 @@ impl<'a> Offers<'a> {
                 let what = &cell.dataset;
                 return self.no(format!("data set `{what}`: SHA-256: {before} -> {sum}"));
             }
+            let data = trial.record.dataset.as_ref();
+            let changed = data.and_then(|data| self.here.prepared.changed_prompts(cell, data));
+            if let Some(changed) = changed {
+                return self.no(format!("data set `{}`: {changed}", cell.dataset));
+            }
             if let Err(damage) = reused::check(trial) {
                 return self.no(format!("cell {}: {damage}", cell.name));
             }

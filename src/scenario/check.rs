@@ -21,6 +21,45 @@ pub(crate) fn scenario(scenario: &Scenario, found: &mut Diagnostics) {
         score(scenario, &name, found);
     }
     objectives(scenario, &swept, found);
+    profiles(scenario, found);
+}
+
+/// Finds names of a profile that are near those of the scenario and stand for nothing by themselves:
+/// what was meant would stay as it is.
+fn profiles(scenario: &Scenario, found: &mut Diagnostics) {
+    let sections: [(&str, &[&str]); 4] = [
+        ("engine", &["preset", "argv", "url"]),
+        ("dataset", &["source"]),
+        ("phase", LOADS),
+        ("score", &["extract"]),
+    ];
+    for profile in scenario.names("profile") {
+        for (section, makers) in sections {
+            // A chosen profile adds its names to the scenario's.
+            let of_layers = scenario.layers.list.iter().filter(|layer| layer.part.is_empty());
+            let known: Vec<&str> =
+                of_layers.flat_map(|layer| layer.document.keys(&[section])).collect();
+            for name in scenario.layers.names(&["profile", &profile, section]) {
+                let path = ["profile", &profile, section, &name];
+                let is_made = makers
+                    .iter()
+                    .any(|key| scenario.layers.find(&[&path[..], &[*key]].concat()).is_some());
+                let near = nearest(&name, known.iter().copied());
+                let Some(near) = near.filter(|_| !is_made && !known.contains(&name.as_str()))
+                else {
+                    continue;
+                };
+                found.push(
+                    Diagnostic::error(
+                        "scenario/unknown-name",
+                        format!("there is no {section} `{name}`"),
+                    )
+                    .label(scenario.at(&path, "a profile changes what is there"))
+                    .help(format!("did you mean `{near}`?")),
+                );
+            }
+        }
+    }
 }
 
 /// Which keys the matrix gives, so that they are not missed elsewhere.

@@ -1,5 +1,6 @@
 //! Checks of an engine, before any cell is made of it.
 
+use reqwest::Url;
 use toml::{Table, Value};
 
 use crate::diagnostic::suggest::list;
@@ -84,14 +85,11 @@ fn start(scenario: &Scenario, name: &str, engine: &Table, found: &mut Diagnostic
         );
     }
     // One that is filled in is judged with its launch.
-    let is_bad = |url: &str| {
-        !url.contains("{{") && !url.starts_with("http://") && !url.starts_with("https://")
-    };
-    if url.is_some_and(is_bad) {
+    if let Some((why, help)) = url.filter(|url| !url.contains("{{")).and_then(url_fault) {
         found.push(
-            Diagnostic::error("scenario/value", "a URL begins with `http://` or `https://`")
+            Diagnostic::error("scenario/value", format!("this is no URL: {why}"))
                 .label(scenario.layers.value(&["engine", name, "url"], ""))
-                .help("write `url = \"http://127.0.0.1:8000\"`"),
+                .help(help),
         );
     }
     // What a variable fills in may be https.
@@ -121,6 +119,28 @@ fn start(scenario: &Scenario, name: &str, engine: &Table, found: &mut Diagnostic
                 .help("write `cache-reset = \"POST /reset_prefix_cache\"`"),
         );
     }
+}
+
+/// Returns why no request can go to a base URL, and what to write instead; nothing of one that is
+/// right.
+pub(crate) fn url_fault(url: &str) -> Option<(String, String)> {
+    let parsed = |url: &str| Url::parse(url).map(|_| ());
+    let has_scheme = ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme));
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    let why = match parsed(url) {
+        _ if !has_scheme => "one begins with `http://` or `https://`".to_owned(),
+        Err(error) => error.to_string(),
+        Ok(()) => return None,
+    };
+    let host = rest.split('/').next().unwrap_or_default();
+    let (address, port) = host.rsplit_once(':').unwrap_or((host, ""));
+    let scheme = if scheme.eq_ignore_ascii_case("https") { "https" } else { "http" };
+    // A password is shown nowhere.
+    let in_brackets = format!("{scheme}://[{address}]:{port}");
+    let guesses = [format!("{scheme}://{rest}"), in_brackets];
+    let guess = guesses.into_iter().find(|url| !host.contains('@') && parsed(url).is_ok());
+    let guess = guess.unwrap_or_else(|| "http://127.0.0.1:8000".to_owned());
+    Some((why, format!("write `url = \"{guess}\"`")))
 }
 
 /// A header that cannot be sent would fail every request, and one that frames requests twice, too.

@@ -1,6 +1,6 @@
 //! `--set a.b=c` and `BENCH_A__B=c`: overrides from outside, read as small documents of their own.
 
-use crate::diagnostic::suggest::did_you_mean;
+use crate::diagnostic::suggest::{did_you_mean, nearest};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::scenario::grammar::{Field, Kind};
 use crate::scenario::layers::Layers;
@@ -22,7 +22,13 @@ pub(crate) fn from_set(set: &str, layers: &Layers, found: &mut Diagnostics) -> O
     let mut problems = Diagnostics::default();
     let probe = Document::parse("--set", &format!("{key} = 0"), &mut problems);
     if problems.has_errors() {
-        found.extend(problems);
+        let why = match key.trim() {
+            "" => "`--set` has no key before `=`".to_owned(),
+            key => format!("`--set`: `{key}` is no key"),
+        };
+        found.push(
+            Diagnostic::error("scenario/set", why).help("write `--set phase.load.concurrency=8`"),
+        );
         return None;
     }
     let mut path = Vec::new();
@@ -73,24 +79,21 @@ pub(crate) fn from_env(
         name.strip_prefix(PREFIX)?.split("__").map(str::to_ascii_lowercase).collect();
     let section = ScenarioSpec::FIELDS.iter().find(|field| same_word(field.key, &parts[0]));
     let Some(section) = section else {
-        if parts.len() == 1 {
-            with_single_underscores(name, &parts[0], layers, found);
+        if let [rest] = parts.as_slice() {
+            found.extend(meant_as_a_key(name, rest, layers));
             return None;
         }
-        if parts.len() > 1 {
-            let help = did_you_mean(
-                &parts[0],
-                ScenarioSpec::FIELDS.iter().map(|f| f.key),
-                "keys of a scenario",
-            );
-            found.push(
-                Diagnostic::error("scenario/env", format!("`{name}` sets no key of a scenario"))
-                    .maybe_help(help),
-            );
-        }
+        let keys = ScenarioSpec::FIELDS.iter().map(|field| field.key);
+        found.push(sets_no_key(name).maybe_help(did_you_mean(
+            &parts[0],
+            keys,
+            "keys of a scenario",
+        )));
         return None;
     };
-    if parts.len() == 1 && matches!(section.kind, Kind::Table(_) | Kind::Named(..) | Kind::Map(_)) {
+    if parts.len() == 1 && is_section(section) {
+        let spelling = spelling(section, "KEY");
+        found.push(sets_no_key(name).help(format!("`{}` is a table: {spelling}", section.key)));
         return None;
     }
     let mut path = vec![section.key.to_string()];
@@ -117,32 +120,81 @@ pub(crate) fn from_env(
     is_of_a_known_name(&document, &path, layers, found).then_some(document)
 }
 
-/// Refuses `BENCH_PHASE_LOAD_RATE`: it was meant for a scenario and would change nothing. Other
-/// variables of `bench`, `BENCH_CACHE` for example, begin with no section's name.
-fn with_single_underscores(name: &str, rest: &str, layers: &Layers, found: &mut Diagnostics) {
-    let is_table =
-        |field: &&Field| matches!(field.kind, Kind::Table(_) | Kind::Named(..) | Kind::Map(_));
-    let meant = ScenarioSpec::FIELDS.iter().filter(is_table).find_map(|section| {
+/// Tells of a variable that was meant for a scenario and would change nothing. What is like no key
+/// is somebody else's, and so is what the scenario itself names.
+fn meant_as_a_key(name: &str, rest: &str, layers: &Layers) -> Option<Diagnostic> {
+    if layers.list.iter().any(|layer| layer.document.source.text.contains(name)) {
+        return None;
+    }
+    let help = |spelling| format!("two underscores separate the parts of a key: {spelling}");
+    if let Some(spelling) = with_single_underscores(rest, layers) {
+        return Some(sets_no_key(name).help(help(spelling)));
+    }
+    let near = nearest(rest, ScenarioSpec::FIELDS.iter().map(|field| field.key));
+    if let Some(field) = near.and_then(|near| field(ScenarioSpec::FIELDS, near)) {
+        let meant = match is_section(field) {
+            true => spelling(field, "KEY"),
+            false => format!("{PREFIX}{}", field.key).to_ascii_uppercase().replace('-', "_"),
+        };
+        return Some(sets_no_key(name).help(format!("did you mean `{meant}`?")));
+    }
+    let has = |section: &&Field| match &section.kind {
+        Kind::Table(fields) | Kind::Named(_, Kind::Table(fields)) => {
+            fields.iter().any(|field| same_word(field.key, rest))
+        }
+        _ => false,
+    };
+    let section = ScenarioSpec::FIELDS.iter().find(has)?;
+    // A word such as `host` may be meant for another program.
+    let message = format!("`{name}` sets no key of a scenario");
+    Some(Diagnostic::warning("scenario/env", message).help(help(spelling(section, rest))))
+}
+
+fn sets_no_key(name: &str) -> Diagnostic {
+    Diagnostic::error("scenario/env", format!("`{name}` sets no key of a scenario"))
+}
+
+fn is_section(field: &Field) -> bool {
+    matches!(field.kind, Kind::Table(_) | Kind::Named(..) | Kind::Map(_))
+}
+
+/// Returns the variable that sets a key of a section.
+fn spelling(section: &Field, key: &str) -> String {
+    let name = if matches!(section.kind, Kind::Named(..)) { "NAME__" } else { "" };
+    let spelling = format!("{PREFIX}{}__{name}{key}", section.key);
+    spelling.to_ascii_uppercase().replace('-', "_")
+}
+
+/// Returns what was meant by `PHASE_LOAD_RATE`.
+fn with_single_underscores(rest: &str, layers: &Layers) -> Option<String> {
+    let sections = ScenarioSpec::FIELDS.iter().filter(|field| is_section(field));
+    let (section, rest) = sections.into_iter().find_map(|section| {
         let rest = rest.strip_prefix(&section.key.replace('-', "_"))?.strip_prefix('_')?;
         Some((section, rest))
+    })?;
+    let names = layers.names(&[section.key]);
+    let named = names.iter().filter(|_| matches!(section.kind, Kind::Named(..))).find_map(|name| {
+        let folded = name.to_ascii_lowercase().replace('-', "_");
+        let key = rest.strip_prefix(&folded)?.strip_prefix('_')?;
+        Some(format!("{PREFIX}{}__{folded}__{key}", section.key).to_ascii_uppercase())
     });
-    let Some((section, rest)) = meant else { return };
-    let spelling = match &section.kind {
-        Kind::Named(..) => {
-            let names = layers.names(&[section.key]);
-            let key = names.iter().find_map(|known| {
-                let folded = known.to_ascii_lowercase().replace('-', "_");
-                Some((folded.clone(), rest.strip_prefix(&folded)?.strip_prefix('_')?))
-            });
-            key.map_or_else(|| "NAME__KEY".into(), |(known, key)| format!("{known}__{key}"))
-        }
-        _ => rest.to_string(),
+    let rest = if matches!(section.kind, Kind::Named(..)) { "KEY" } else { rest };
+    Some(named.unwrap_or_else(|| spelling(section, rest)))
+}
+
+/// Returns the dotted key of a scenario that a word names: one at the top, or one of a section.
+pub(crate) fn way_to(word: &str) -> Option<String> {
+    let at_top = field(ScenarioSpec::FIELDS, word).filter(|field| !is_section(field));
+    let in_section = || {
+        ScenarioSpec::FIELDS.iter().find_map(|section| match &section.kind {
+            Kind::Table(fields) => field(fields, word).map(|_| format!("{}.{word}", section.key)),
+            Kind::Named(_, Kind::Table(fields)) => {
+                field(fields, word).map(|_| format!("{}.NAME.{word}", section.key))
+            }
+            _ => None,
+        })
     };
-    let spelling = format!("{PREFIX}{}__{spelling}", section.key).to_ascii_uppercase();
-    found.push(
-        Diagnostic::error("scenario/env", format!("`{name}` sets no key of a scenario"))
-            .help(format!("two underscores separate the parts of a key: {spelling}")),
-    );
+    at_top.map(|field| field.key.to_owned()).or_else(in_section)
 }
 
 /// Returns the document `key = value`, with quotes where the value needs them.

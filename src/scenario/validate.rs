@@ -27,7 +27,7 @@ pub(crate) struct Findings {
 /// Checks the names of a scenario's sections.
 pub(crate) fn sections(document: &Document, findings: &mut Findings) {
     let flags = FlagsByEngine::new();
-    let mut walk = Walk { document, flags: &flags, findings, path: Vec::new() };
+    let mut walk = Walk { document, of: SCENARIO, flags: &flags, findings, path: Vec::new() };
     for entry in document.root.entries() {
         if !ScenarioSpec::FIELDS.iter().any(|field| field.key == entry.key) {
             walk.unknown_key(entry, ScenarioSpec::FIELDS.iter().map(|field| field.key));
@@ -37,15 +37,22 @@ pub(crate) fn sections(document: &Document, findings: &mut Findings) {
 
 /// Checks a scenario document whose sections are known.
 pub(crate) fn scenario(document: &Document, flags: &FlagsByEngine, findings: &mut Findings) {
-    Walk { document, flags, findings, path: Vec::new() }
+    Walk { document, of: SCENARIO, flags, findings, path: Vec::new() }
         .table(&document.root, ScenarioSpec::FIELDS);
 }
 
 /// Checks a preset: the body of an `[engine.NAME]` table.
 pub(crate) fn preset(document: &Document, findings: &mut Findings) {
     let flags = FlagsByEngine::new();
-    Walk { document, flags: &flags, findings, path: Vec::new() }
+    Walk { document, of: "a preset", flags: &flags, findings, path: Vec::new() }
         .table(&document.root, EngineSpec::FIELDS);
+    if let Some((span, _)) = document.find(&["preset"]) {
+        findings.found.push(
+            Diagnostic::error("scenario/preset", "a preset is made from no other one")
+                .label(Some(document.label(span, "is not read")))
+                .help("copy what it is to share; `bench presets NAME` prints a preset"),
+        );
+    }
 }
 
 /// Checks the items of a swept list, each against the kind of the swept key; returns the
@@ -63,15 +70,21 @@ pub(crate) fn items(
     for (position, item) in items.iter().enumerate() {
         let mut findings = Findings::default();
         let path = path.to_vec();
-        Walk { document, flags: &flags, findings: &mut findings, path }.value(item, kind);
+        Walk { document, of: SCENARIO, flags: &flags, findings: &mut findings, path }
+            .value(item, kind);
         wrong.extend(findings.found.has_errors().then_some(position));
         found.extend(findings.found);
     }
     wrong
 }
 
+/// What most documents are.
+const SCENARIO: &str = "a scenario";
+
 struct Walk<'a> {
     document: &'a Document,
+    /// What the document is, for messages.
+    of: &'static str,
     flags: &'a FlagsByEngine,
     findings: &'a mut Findings,
     path: Vec<&'a str>,
@@ -102,7 +115,7 @@ impl<'a> Walk<'a> {
         known: impl Iterator<Item = &'k str>,
     ) -> Option<&'k str> {
         let place = match self.path.as_slice() {
-            [] => "a scenario".to_string(),
+            [] => self.of.to_string(),
             path => format!("`{}`", path.join(".")),
         };
         let known: Vec<&str> = known.collect();

@@ -140,7 +140,7 @@ fn of_indexes(text: &str) -> Option<Vec<usize>> {
 /// Returns a field, empty where Slurm has nothing to say.
 fn known(field: &str) -> String {
     match field.trim() {
-        "None" | "N/A" | "Unknown" | "(null)" | "None assigned" => String::new(),
+        "None" | "NONE" | "N/A" | "Unknown" | "(null)" | "None assigned" => String::new(),
         text => text.to_owned(),
     }
 }
@@ -160,4 +160,10 @@ pub(crate) fn is_out_of_reach(stderr: &str) -> bool {
     ]
     .iter()
     .any(|word| told.contains(word))
+}
+
+/// Whether Slurm's commands know no cluster: nothing is wrong with what was asked for.
+pub(crate) fn has_no_cluster(stderr: &str) -> bool {
+    let told = stderr.to_ascii_lowercase();
+    ["configuration source", "fetch_config", "slurm.conf"].iter().any(|word| told.contains(word))
 }

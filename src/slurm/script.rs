@@ -68,7 +68,12 @@ pub(crate) fn render(
     settings: &SlurmSpec,
     array: &Array<'_>,
 ) -> Result<String, ScriptError> {
-    let failed = |error: minijinja::Error| ScriptError::Template(error.to_string());
+    let failed = |error: minijinja::Error| {
+        let line = error.line().unwrap_or(1);
+        let text = template.lines().nth(line.saturating_sub(1)).unwrap_or_default().trim();
+        let why = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+        ScriptError::Template(format!("{why} in line {line}: {text}"))
+    };
     for line in &settings.setup {
         plain("setup", line)?;
     }
@@ -136,7 +141,16 @@ fn options(settings: &SlurmSpec, array: &Array<'_>) -> Result<Vec<String>, Scrip
     }
     add("nodes", "nodes", settings.n_nodes().map(|n| n.to_string()).as_deref())?;
     add("cpus", "cpus-per-task", settings.cpus.map(|n| n.to_string()).as_deref())?;
+    if let Some(memory) = settings.memory.as_ref().filter(|memory| !is_memory(memory)) {
+        let why = "memory is a whole number with K, M, G or T behind it, such as 128G";
+        return Err(ScriptError::Value { key: "memory", value: memory.clone(), why });
+    }
     add("memory", "mem", settings.memory.as_deref())?;
+    if settings.time.is_some_and(|time| time <= settings.end_before) {
+        let value = format!("{} s", settings.end_before.as_secs_f64());
+        let why = "it is no shorter than `time`: each task would end as it begins";
+        return Err(ScriptError::Value { key: "end-before", value, why });
+    }
     let signal = format!("B:USR1@{}", settings.end_before.as_secs_f64().ceil());
     add("end-before", "signal", Some(&signal))?;
     let names = match settings.export.as_slice() {
@@ -161,6 +175,15 @@ fn time_limit(time: Nanos) -> String {
     let secs = time.as_secs_f64().ceil() as u64;
     let (days, rest) = (secs / 86_400, secs % 86_400);
     format!("{days}-{:02}:{:02}:{:02}", rest / 3600, rest / 60 % 60, rest % 60)
+}
+
+/// Whether Slurm reads a text as memory. Source: sbatch(1), `--mem`.
+fn is_memory(text: &str) -> bool {
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let is_unit = ["", "K", "M", "G", "T", "KB", "MB", "GB", "TB"]
+        .iter()
+        .any(|known| unit.eq_ignore_ascii_case(known));
+    unit.len() < text.len() && is_unit
 }
 
 fn with_gpus(gres: &str, n_gpus: u32) -> Result<String, ScriptError> {

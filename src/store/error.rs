@@ -176,6 +176,9 @@ impl StoreError {
                 )
             }
             Self::NotARun { exists: false, .. } => "check how its path is written".to_owned(),
+            Self::NotARun { path, .. } if path.extension().is_some_and(|it| it == "toml") => {
+                format!("a scenario is measured by `bench run {}`", path.display())
+            }
             Self::NotARun { .. } => "name a directory that `bench run` has written".to_owned(),
             Self::Missing { .. } => "check the path and its permissions".to_owned(),
             Self::Io { source, .. } | Self::Append { source, .. } => match source.kind() {
@@ -222,6 +225,10 @@ impl StoreError {
 }
 
 fn not_a_run(path: &Path, exists: bool) -> String {
-    let why = if exists { "is not a run directory: it has no run.json" } else { "does not exist" };
+    let why = match exists {
+        true if path.is_file() => "is a file, and a run is a directory",
+        true => "is not a run directory: it has no run.json",
+        false => "does not exist",
+    };
     format!("{} {why}", path.display())
 }

@@ -55,7 +55,12 @@ impl RunReader {
         let file = dir.manifest();
         let text = match fs::read(&file) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
                 let exists = path.exists();
                 return Err(StoreError::NotARun { path: path.to_owned(), exists });
             }

@@ -334,6 +334,11 @@ impl Prompts {
         }
         let mut hasher = Sha256::new();
         let maker = self.samples.maker.as_ref().map(|maker| maker.recipe()).unwrap_or_default();
+        // What a template is told shapes prompts that the engine renders, too.
+        if self.samples.chat.is_none() && !self.samples.variables.is_empty() {
+            let told = template_fields(&self.samples.variables);
+            hasher.update(serde_json::to_vec(&told).expect("texts and numbers are JSON"));
+        }
         for position in sent.iter().flat_map(Stretch::in_order) {
             match self.recipe(&maker, position) {
                 Some(recipe) => hasher.update(recipe + "\n"),

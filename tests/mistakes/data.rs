@@ -203,3 +203,51 @@ fn a_preset_that_is_not_found_names_all_places_in_order_and_nothing_follows_it()
         .says(&["engines/own.toml:2:1", "`healt`", "`health`?"])
         .has_errors(1);
 }
+
+#[test]
+fn a_split_and_a_fallback_that_are_not_there_are_told_without_the_data_set() {
+    let gsm8k = |key: &str| {
+        format!(
+            "[engine.sim]\n[dataset.d]\nsource = \"gsm8k\"\n{key}\n\
+             [phase.load]\nconcurrency = 1\nrequests = 1\n"
+        )
+    };
+    for (key, said) in [
+        ("split = \"tset\"", ["no split `tset`", "mean `test`?"]),
+        ("fallback = \"./chat.jsonl\"", ["there is no file", "mean `chats.jsonl`?"]),
+    ] {
+        let told = Home::of(&gsm8k(key)).check();
+        told.ends_with(78).says(&said).says(&["s.toml:4:"]).has_errors(1);
+    }
+    let home = Home::of(&gsm8k("split = \"train\"\nfallback = \"./rows.jsonl\""));
+    home.write("rows.jsonl", "{\"question\": \"q\", \"answer\": \"#### 1\"}\n");
+    home.check().ends_with(0);
+    // An ending that both have makes no name alike.
+    let away = SCENARIO.replace("./chats.jsonl", "./nix.jsonl");
+    let home = Home::of(&away);
+    home.write("arr.jsonl", "");
+    home.check().ends_with(78).says(&["there is no file"]).says_not("arr.jsonl");
+}
+
+#[test]
+fn a_path_that_is_no_scenario_or_no_run_is_told_with_what_was_meant() {
+    let home = Home::new();
+    fs::create_dir(home.path("folder")).unwrap();
+    for (path, said) in [
+        ("s.tml", "mean `s.toml`?"),
+        ("s", "mean `s.toml`?"),
+        ("folder", "name a scenario file"),
+        ("/dev/null", "`bench run - < FILE`"),
+    ] {
+        home.bench(&["plan", path]).ends_with(66).says(&[said]).has_errors(1);
+    }
+    for command in ["report", "verify", "status", "resume", "bundle", "decide"] {
+        let told = home.bench(&[command, "s.toml"]);
+        told.ends_with(66).says(&["s.toml is a file, and a run is a directory", "`bench run "]);
+    }
+    for args in [["--resume", "away"], ["--reuse", "away"]] {
+        let told = home.bench(&[&["run", "s.toml", "--dry-run"], &args[..]].concat());
+        told.ends_with(66).says(&["away does not exist"]);
+    }
+    home.bench(&["run", "s.toml", "--dry-run", "--retry", "failed"]).ends_with(2).has_way_out();
+}

@@ -226,3 +226,59 @@ fn a_missing_directory_is_not_told_as_a_missing_program() {
     told.ends_with(78).says(&["`cwd` of engine `mine` does not exist", "s.toml:"]);
     assert!(!home.path("run").exists(), "a run was begun");
 }
+
+/// A URL that no request can go to, what is wrong with it, and what is offered instead.
+type Url<'a> = (&'a str, &'a str, &'a str);
+
+#[test]
+fn a_url_that_no_request_can_go_to_is_told_by_check() {
+    let scenario =
+        |keys: &str| format!("[engine.e]\npreset = \"endpoint\"\nmodel = \"m\"\n{keys}\n{LOAD}");
+    let urls: [Url<'_>; 8] = [
+        ("http://::1:8000", "no URL", "http://[::1]:8000"),
+        ("http://[::1", "no URL", "http://127.0.0.1:8000"),
+        ("http://", "no URL", "http://127.0.0.1:8000"),
+        ("http://h:99999", "no URL", "http://127.0.0.1:8000"),
+        ("http://h:port", "no URL", "http://127.0.0.1:8000"),
+        ("http://h h", "no URL", "http://127.0.0.1:8000"),
+        ("localhost:8000", "begins with `http://`", "http://localhost:8000"),
+        ("HTTP://LOCALHOST:8000", "begins with `http://`", "http://LOCALHOST:8000"),
+    ];
+    for (url, why, instead) in urls {
+        let told = Home::of(&scenario(&format!("url = \"{url}\""))).check();
+        let instead = format!("write `url = \"{instead}\"`");
+        told.ends_with(78).says(&[why, &instead, "s.toml:4:7"]).has_errors(1);
+        // Filled in by a variable it is the same mistake.
+        let filled = format!("[vars]\nthere = \"{url}\"\n{}", scenario("url = \"{{ there }}\""));
+        Home::of(&filled).check().ends_with(78).says(&[why, &instead]).has_errors(1);
+    }
+    let there = "url = \"https://h:8000\"";
+    for (key, said) in [
+        ("ca = \"bad.pem\"", ["`ca` of engine `e`", "no PEM certificate"]),
+        ("proxy = \"on off\"", ["`proxy` of engine `e`", "no URL of a proxy"]),
+        ("proxy = \"socks5://p:1\"", ["`proxy` of engine `e`", "http://"]),
+        ("speculative = \"ngram\"", ["`ngram` is not METHOD:TOKENS", "`ngram:5`"]),
+    ] {
+        let home = Home::of(&scenario(&format!("{there}\n{key}")));
+        home.write("bad.pem", "hi\n");
+        let told = home.check();
+        told.ends_with(78).says(&said).says(&["s.toml:5:", "help: "]).says_not("\\n").has_errors(1);
+    }
+}
+
+#[test]
+fn an_empty_model_is_no_model_and_weights_that_are_not_there_are_doubtful() {
+    for (key, more) in
+        [("model", ""), ("model-path", "model = \"m\"\n"), ("program", "model = \"m\"\n")]
+    {
+        for empty in ["\"\"", "\"{{ nothing }}\""] {
+            let text =
+                format!("[vars]\nnothing = \"\"\n[engine.vllm]\n{more}{key} = {empty}\n{LOAD}");
+            let told = Home::of(&text).check();
+            told.ends_with(78).says(&[&format!("`{key}` is empty"), "s.toml:"]).has_errors(1);
+        }
+    }
+    let away = SCENARIO.replace("model = \"m\"", "model = \"./away\"");
+    Home::of(&away).check().ends_with(0).says(&["there are no weights at", "/away", "s.toml:"]);
+    Home::of(SCENARIO).check().ends_with(0).says_not("weights");
+}

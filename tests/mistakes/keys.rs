@@ -132,6 +132,7 @@ fn an_override_that_names_nothing_is_refused_with_the_right_spelling() {
     check(&set("request.max_tokns=3"), &[], &["`max_tokns`", "`max-tokens`?"]);
     check(&set("titel=x"), &[], &["`titel`", "`title`?"]);
     check(&set("phase.load.concurrency"), &[], &["has no `=`", "--set phase.load.concurrency=8"]);
+    check(&set("=3"), &[], &["`--set` has no key before `=`"]);
     check(
         &set("phase.load.concurrency=many"),
         &[],
@@ -145,7 +146,39 @@ fn an_override_that_names_nothing_is_refused_with_the_right_spelling() {
     env("BENCH_REQUEST_MAX_TOKENS", &["BENCH_REQUEST__MAX_TOKENS"]);
     env("BENCH_REQUEST__MAX_TOKNS", &["`max_tokns`", "`max-tokens`?"]);
     env("BENCH_ENGINE_MINE_MODEL", &["BENCH_ENGINE__MINE__MODEL"]);
+    env("BENCH_SEDE", &["`BENCH_SEDE` sets no key", "mean `BENCH_SEED`?"]);
+    env("BENCH__SEED", &["mean `BENCH_SEED`?"]);
+    env("BENCH_MAX_FAILURE", &["mean `BENCH_MAX_FAILURES`?"]);
+    env("BENCH_BUGDET", &["mean `BENCH_BUDGET`?"]);
+    env("BENCH_PHASE", &["`phase` is a table", "BENCH_PHASE__NAME__KEY"]);
     assert!(!home.path("runs").exists(), "a run was begun");
+    // A word that may be meant for another program, and what is no word of a scenario's at all.
+    for (name, said) in [
+        ("BENCH_CONCURRENCY", Some("BENCH_PHASE__NAME__CONCURRENCY")),
+        ("BENCH_CACHE", None),
+        ("BENCH_ENGINES", None),
+        ("BENCH_OFFLINE", None),
+        ("BENCH_DATA_DIR", None),
+    ] {
+        let args = ["check", "s.toml"];
+        let output = home.command(&args).env(name, home.path("there")).output().unwrap();
+        let told = Told::of(&args, &output);
+        told.ends_with(0);
+        assert_eq!(told.err.contains(name), said.is_some(), "{told}");
+        told.says(said.as_slice());
+    }
+}
+
+#[test]
+fn an_option_that_is_a_key_of_the_scenario_is_told_with_the_way_to_set_it() {
+    let check = |args: &[&str], said: &str| {
+        let told = Home::new().bench(args);
+        told.ends_with(2).says(&[said]).says_not("a similar argument");
+    };
+    check(&["run", "s.toml", "--budget", "2h"], "'--set budget=…'");
+    check(&["plan", "s.toml", "--concurrency", "4"], "'--set phase.NAME.concurrency=…'");
+    check(&["check", "s.toml", "--max-tokens=4"], "'--set request.max-tokens=…'");
+    Home::new().bench(&["report", "run", "--seed", "2"]).ends_with(2).says_not("--set");
 }
 
 #[test]
@@ -175,6 +208,45 @@ fn an_empty_file_is_told_once_and_what_is_empty_beneath_a_scenario_hides_nothing
         home.write(".config/bench/engines/sim.toml", text);
         home.bench(&["quick", "sim", "--dry-run"]).ends_with(78).has_way_out();
     }
+}
+
+#[test]
+fn a_name_of_a_profile_that_the_scenario_does_not_have_is_told_without_the_profile() {
+    let wrong = SCENARIO.replace("phase.load.requests = 1", "phase.laod.requests = 1");
+    let home = Home::of(&wrong);
+    home.check().ends_with(78).says(&["no phase `laod`", "mean `load`?", "s.toml:"]).has_errors(1);
+    // A profile may add a phase of its own.
+    let more = "phase.load2 = { concurrency = 1, requests = 1 }";
+    Home::of(&SCENARIO.replace("phase.load.requests = 1", more)).check().ends_with(0);
+}
+
+#[test]
+fn a_swept_key_is_told_with_the_nearest_one_of_its_place() {
+    play(
+        SCENARIO,
+        &[(
+            "[matrix]",
+            "[matrix]\n\"engine.mine.modle\" = [\"a\"]",
+            &["`engine.mine.modle` cannot be swept", "mean `engine.mine.model`?"],
+        )],
+    );
+    let twice = SCENARIO.replace("[matrix]", "[matrix]\ntrials = [1, 2]");
+    let told = Home::of(&twice).check();
+    told.ends_with(78).says(&["the same measurement", "says how often each cell is measured"]);
+    told.says_not("use `trials` in the engine");
+}
+
+#[test]
+fn a_presets_mistakes_are_told_as_those_of_a_preset() {
+    let home = Home::new();
+    home.write("engines/own.toml", "sumary = \"mine\"\n");
+    let told = home.bench(&["check", "engines/own.toml"]);
+    told.ends_with(78).says(&["`sumary`", "not a key of a preset", "`summary`?"]).has_errors(1);
+    home.write("engines/own.toml", "preset = \"vllm\"\nargv = [\"x\", \"{{ port }}\"]\n");
+    let told = home.bench(&["check", "engines/own.toml"]);
+    told.ends_with(78).says(&["a preset is made from no other one"]);
+    let number = SCENARIO.replace("model = \"m\"", "model = \"m\"\npreset = 5");
+    Home::of(&number).check().ends_with(78).says(&["`engine.mine.preset`"]).has_errors(1);
 }
 
 #[test]

@@ -169,3 +169,62 @@ fn a_secret_that_is_written_out_is_refused_and_not_repeated() {
         assert!(!home.path("run").exists(), "a run was begun");
     }
 }
+
+#[test]
+fn what_follows_from_a_mistake_is_no_second_one() {
+    let until = |value: &str| {
+        SCENARIO.replace("drain = \"1s\"", &format!("drain = \"1s\"\nuntil = {value}"))
+    };
+    let data = "source = \"jsonl\"\nlocation = \"./chats.jsonl\"";
+    let dataset = |instead: &str| SCENARIO.replace(data, instead);
+    let words = "source = \"random\"\noutput-tokens = 3\ninput-words = { min = 10, max = 5 }\n";
+    let random = SCENARIO
+        .replace(data, words)
+        .replace("prompt = \"Q: {{ prompt }}\"\ncolumns = { answer = \"answer\" }\n", "")
+        .replace("[score.s]\nextract = [\"flexible\"]\n", "");
+    for (scenario, said) in [
+        (until("{ metric = \"ttft.p99\", half-width = 0.05 }"), "`phase.load.until.half-width`"),
+        (until("\"ttft.p99 5%\""), "`phase.load.until`: found a string"),
+        (dataset("location = \"./chats.jsonl\""), "has no `source`"),
+        (dataset("source = \"jsonl\""), "has no `location`"),
+        (dataset("source = \"jsonl\"\nlocation = \"http://h/x.jsonl\""), "by https alone"),
+        (dataset("source = \"jsonl\"\nlocation = \"https://h/x.jsonl\""), "no `sha256`"),
+        (random, "a range goes from `min` up to `max`"),
+        (
+            SCENARIO.replace("seed = 1", "report = { name = \"serving\" }"),
+            "`report`: found a table",
+        ),
+    ] {
+        let told = Home::of(&scenario).check();
+        told.ends_with(78).says(&[said, "s.toml:"]).has_way_out().has_errors(1);
+    }
+}
+
+#[test]
+fn a_negative_time_of_a_built_in_engine_is_told_as_any_wrong_one() {
+    let load = "[dataset.d]\nsource = \"random\"\ninput-words = 5\n\
+                [phase.load]\nconcurrency = 1\nrequests = 1\n";
+    let told = Home::of(&format!("[engine.sim]\nttft = \"-3ms\"\n{load}")).check();
+    told.ends_with(78).says(&["`engine.sim.ttft`", "'-3ms'", "duration", "s.toml:2:8"]);
+    told.says_not("unexpected argument").has_errors(1);
+}
+
+#[test]
+fn what_slurm_cannot_mean_is_told_without_slurm() {
+    for (key, said) in [
+        ("memory = \"128 gigs\"", ["memory = \"128 gigs\" has no place", "128G"]),
+        ("export = [\"FOO=bar\"]", ["export", "names of variables"]),
+        ("end-before = \"5h\"", ["end-before", "no shorter than `time`"]),
+        ("template = \"./nix.j2\"", ["nix.j2", "relative to the scenario"]),
+        ("template = \"./t.j2\"", ["line 2: #SBATCH {{ nme }}", "bench help cluster"]),
+        ("gres = \"gpu:{{ gpu }}\"", ["gres", "undefined"]),
+    ] {
+        let home = Home::of(&SCENARIO.replace("time = \"4h\"", &format!("time = \"4h\"\n{key}")));
+        home.write("t.j2", "#!/bin/bash\n#SBATCH {{ nme }}\n");
+        let told = home.check();
+        told.ends_with(78).says(&said).says(&["s.toml:", "help: "]).has_errors(1);
+        home.bench(&["run", "s.toml", "--slurm", "--dry-run"]).ends_with(78).says(&said);
+    }
+    let fits = SCENARIO.replace("time = \"4h\"", "time = \"4h\"\nmemory = \"128GB\"");
+    Home::of(&fits).check().ends_with(0);
+}

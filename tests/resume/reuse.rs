@@ -147,3 +147,35 @@ fn a_damaged_trial_is_not_taken_and_a_run_that_is_not_over_gives_nothing() {
     bed.run(&["--out", "third", "--reuse", "first"]).expect(75).says("is not over");
     assert!(!bed.path("third").exists());
 }
+
+#[test]
+fn what_a_template_is_told_is_an_input_whose_change_is_named() {
+    let bed = Bed::new();
+    let kwargs = "location = \"./q.jsonl\"\nchat-template-kwargs = { tools = \"tools.json\" }";
+    let scenario = SCENARIO
+        .replace("[1, 2]", "[1]")
+        .replace("9ms", "3ms")
+        .replace("location = \"./q.jsonl\"", kwargs);
+    bed.write(&scenario);
+    let tools = |what: &str| {
+        let text = format!(
+            "[{{\"type\": \"function\", \"function\": {{\"name\": \"add\", \"description\": \"{what}\"}}}}]"
+        );
+        fs::write(bed.path("tools.json"), text).unwrap();
+    };
+    tools("adds");
+    bed.run(&["--out", "first"]).expect(0);
+    bed.run(&["--out", "same", "--reuse", "first"]).expect(0).says("2 of 2 cells");
+    tools("subtracts");
+    let ended = bed.run(&["--out", "second", "--reuse", "first"]).expect(0);
+    ended.says("0 of 2 cells").says("data set `q`: what renders its prompts");
+    assert_eq!(bed.n_trials_started("second"), 2);
+    // A run that goes on says it, whether its cells are whole or not.
+    bed.write(&scenario.replace("[1]", "[1, 2]"));
+    bed.run(&["--resume", "first"]).expect(0);
+    let report = fs::read_to_string(bed.path("first/report.md")).unwrap();
+    assert!(report.contains("data set `q` changed while the run was measured"), "{report}");
+    bed.run(&["--resume", "same", "--set", "phase.load.trials=2"]).expect(0);
+    let report = fs::read_to_string(bed.path("same/report.md")).unwrap();
+    assert!(report.contains("data set `q` changed while the run was measured"), "{report}");
+}

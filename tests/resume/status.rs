@@ -84,3 +84,29 @@ fn a_run_whose_process_was_killed_says_so_and_what_goes_on() {
     let none = bed.bench(&["status", "cache"]).expect(66);
     assert!(!none.err.is_empty());
 }
+
+#[test]
+fn a_finished_run_with_a_row_that_cannot_run_here_stays_as_it_is() {
+    let bed = Bed::new();
+    let needs = "requires = [{ program = \"no-such-program\", hint = \"get it\" }]";
+    bed.write(&SCENARIO.replace("itl    = \"9ms\"", &format!("itl = \"9ms\"\n{needs}")));
+    bed.run(&["--out", "run", "--fail-on", "failed"]).expect(0);
+    let events = || std::fs::read(bed.path("run/events.jsonl")).unwrap();
+    let before = events();
+    bed.bench(&["resume", "run", "--fail-on", "failed"]).expect(0).says("2 of 2 cells kept");
+    assert!(events() == before, "something was written");
+    let status = bed.bench(&["status", "run"]).expect(0).out;
+    assert!(!status.contains("what is missing"), "{status}");
+    assert!(status.contains("whether what was skipped can run by now is seen by"), "{status}");
+    // It can run by now.
+    let resolved = bed.path("run/plan.json");
+    assert!(std::fs::read_to_string(resolved).unwrap().contains("no-such-program"));
+    let bin = bed.path("no-such-program");
+    std::fs::write(&bin, "#!/bin/sh\n").unwrap();
+    std::fs::set_permissions(&bin, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!("{}:/usr/bin:/bin", bed.path("").display());
+    let mut command = bed.command(&["resume", "run", "--fail-on", "failed"]);
+    let output = command.env("PATH", path).output().unwrap();
+    crate::bed::Ended::of(&output).expect(0);
+    assert_eq!(bed.n_trials_started("run"), 4);
+}

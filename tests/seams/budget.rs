@@ -102,4 +102,9 @@ fn a_plan_says_how_long_its_load_takes_at_least() {
     let plan = place.expect(0, &["plan", "s.toml"]);
     assert!(plan.contains("time: at least 7 min 00 s of load; budget 2 h 00 min"), "{plan}");
     assert!(plan.contains("order     rate=1.0, then rate=2.0"), "{plan}");
+    let priced =
+        ["plan", "s.toml", "--set", "cost.gpu-hour-price=2.5", "--set", "phase.load.duration=1h"];
+    let plan = place.expect(0, &priced);
+    // Two cells of three trials, each of an hour and ten seconds.
+    assert!(plan.contains("of load; 15.04 for 6.02 GPU-hours of that; budget"), "{plan}");
 }

@@ -31,12 +31,13 @@ impl Fakes {
         let mut command = self.bed.command(&all);
         // No real one behind them.
         command.env("PATH", format!("{}:/nowhere", self.bed.path("bin").display()));
-        command.env("SECRET_KEY", "sk-canary-0123456789");
+        command.env("SECRET_KEY", "sk-canary-0123456789").env("SQUEUE_PARTITION", "elsewhere");
         Ended::of(&command.output().unwrap())
     }
 
     fn status(&self, more: &[&str]) -> Ended {
         let mut command = self.bed.command(&[&["status", "run"], more].concat());
+        command.env("SQUEUE_PARTITION", "elsewhere");
         command.env("PATH", format!("{}:/nowhere", self.bed.path("bin").display()));
         Ended::of(&command.output().unwrap())
     }
@@ -48,8 +49,9 @@ impl Fakes {
 }
 
 const ACCEPTS: &str = "/bin/echo x >> sbatch.log; echo 7";
-/// Lists the job of the last script that `sbatch` was given, as if it had been accepted.
-const LISTS: &str = "[ -e accepted ] || exit 0
+/// Lists the job of the last script that `sbatch` was given, as if it had been accepted; nothing of a
+/// partition that somebody asks for by the variable that a real one reads.
+const LISTS: &str = "[ -e accepted ] && [ -z \"$SQUEUE_PARTITION\" ] || exit 0
 name=$(/bin/sed -n 's/^#SBATCH --job-name=//p' \"$(/bin/cat accepted)\")
 for n in 0 1; do echo \"7|$n|PENDING|N/A|N/A||Priority|$name|(null)\"; done";
 
@@ -61,6 +63,10 @@ fn a_machine_without_slurm_shows_scripts_and_says_where_to_submit() {
     assert!(shown.out.contains("WOULD SUBMIT      2 engine starts, 4 cells: fast (2 cells); slow"));
     assert!(!fakes.bed.path("run").exists(), "a dry run makes nothing");
     fakes.slurm(&[]).expect(69).says("sbatch is not on PATH").says("login node");
+    let lost = "echo 'sbatch: fatal: Could not establish a configuration source' >&2; exit 1";
+    let told = Fakes::new(&[("sbatch", lost), ("squeue", "")]).slurm(&[]).expect(69);
+    told.says("sbatch knows no cluster").says("login node").says("SLURM_CONF");
+    assert!(!told.err.contains("mend [slurm]"), "{}", told.err);
 }
 
 #[test]
@@ -114,7 +120,7 @@ fn a_refusal_is_told_in_the_words_of_slurm_and_can_be_mended() {
 #[test]
 fn an_answer_without_a_job_id_is_no_success() {
     let fakes = Fakes::new(&[("sbatch", "echo 'Submitted batch job'"), ("squeue", "")]);
-    fakes.slurm(&[]).expect(75);
+    fakes.slurm(&[]).expect(75).says("sbatch gave no job id, but \"Submitted batch job\"");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::slurm::answer::{
-    SACCT_FORMAT, SQUEUE_FORMAT, Task, is_out_of_reach, job_id, of_sacct, of_squeue,
+    SACCT_FORMAT, SQUEUE_FORMAT, Task, has_no_cluster, is_out_of_reach, job_id, of_sacct, of_squeue,
 };
 
 /// Time that a command of Slurm gets. It waits for a busy controller by itself for some ten
@@ -42,6 +42,14 @@ pub(super) fn sbatch(script: &Path) -> Result<u64, NotSubmitted> {
     if ended.ok {
         let message = format!("sbatch gave no job id, but {:?}", ended.stdout.trim());
         return Err(NotSubmitted::Unknown(Failure::new(Exit::TryAgain, message).help(AGAIN)));
+    }
+    if has_no_cluster(told) {
+        let message = format!("sbatch knows no cluster:\n  {}", indented(told));
+        let failure = Failure::new(Exit::Unavailable, message);
+        return Err(NotSubmitted::Refused(failure.help(
+            "go to a machine whose Slurm is configured (a login node), or name its configuration: \
+             `SLURM_CONF=/etc/slurm/slurm.conf`",
+        )));
     }
     if is_out_of_reach(told) {
         let message = format!("sbatch did not reach Slurm:\n  {}", indented(told));
@@ -90,8 +98,18 @@ pub(super) fn sacct(names: &[String], since: &str) -> Result<Vec<Task>, String> 
     }
 }
 
+/// What the variables begin with that change what `squeue` and `sacct` answer.
+const OF_ANSWERS: [&str; 2] = ["SQUEUE_", "SACCT_"];
+
 fn run(program: &str, args: &[&str], help: &str) -> Result<Ended, Failure> {
-    let started = duct::cmd(program, args)
+    let mut command = duct::cmd(program, args);
+    // They would filter and format what is asked for: a task that is not shown would be submitted
+    // twice. Sources: squeue(1), sacct(1), "ENVIRONMENT VARIABLES".
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for name in names.filter(|name| OF_ANSWERS.iter().any(|prefix| name.starts_with(prefix))) {
+        command = command.env_remove(name);
+    }
+    let started = command
         .stdin_null()
         .stdout_capture()
         .stderr_capture()

@@ -2,5 +2,6 @@
 
 mod commands;
 pub(crate) mod progress;
+pub(crate) mod settings;
 mod submission;
 pub(crate) mod submit;

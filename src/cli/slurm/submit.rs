@@ -15,16 +15,14 @@ use crate::cli::shares::progress::{By, CellState, ShareProgress, SharedRun};
 use crate::cli::shares::{merged_run, reused};
 use crate::cli::slurm::commands::{self, NotSubmitted};
 use crate::cli::slurm::progress::SlurmRun;
+use crate::cli::slurm::settings::settings;
 use crate::cli::slurm::submission::{Settings, Submission, new_id};
 use crate::cli::typed;
 use crate::cli::{gate_flags, output, retry, run, scenario_file};
-use crate::diagnostic::Diagnostics;
 use crate::plan::Plan;
-use crate::plan::phases::extract;
 use crate::plan::share::Share;
 use crate::report::number::counted;
-use crate::scenario::spec::SlurmSpec;
-use crate::slurm::script::{Array, ScriptError, TEMPLATE, render};
+use crate::slurm::script::{Array, ScriptError, render};
 use crate::slurm::share::arrays;
 use crate::store::error::StoreError;
 use crate::store::lock::RunLock;
@@ -43,7 +41,7 @@ pub(crate) fn run(args: &RunArgs, colour: Colour) -> Result<Exit, Failure> {
     let mut planned = scenario_file::plan(&scenario)?;
     run::warn(&planned, colour);
     gate_flags::add(&mut planned.plan, &args.ends.gates, None)?;
-    let settings = settings(&planned)?;
+    let settings = settings(&planned.loaded.scenario, &planned.plan).map_err(Failure::scenario)?;
     planned.plan.clients = settings.slurm.further_clients().or(planned.plan.clients);
     let out = args.out.as_deref().or(args.resume.as_deref());
     let path = scenario_file::place(&args.scenario.scenario);
@@ -111,24 +109,6 @@ fn begin(
 pub(crate) fn resume(dir: &Path, kinds: &[Retry]) -> Result<Option<Exit>, Failure> {
     let Some(run) = SlurmRun::open(dir)? else { return Ok(None) };
     submit(dir, &Settings::of(&run.shared.dir)?, kinds).map(Some)
-}
-
-fn settings(planned: &Planned) -> Result<Settings, Failure> {
-    let scenario = &planned.loaded.scenario;
-    let mut found = Diagnostics::default();
-    let slurm: Option<SlurmSpec> = extract(scenario, &scenario.tree, &["slurm"], &mut found);
-    let Some(slurm) = slurm else { return Err(Failure::scenario(found)) };
-    let template = match &slurm.template {
-        None => TEMPLATE.to_owned(),
-        Some(path) => {
-            let path = scenario.dir.join(path);
-            std::fs::read_to_string(&path).map_err(|source| {
-                Failure::input(format!("failed to read {}: {source}", path.display()))
-            })?
-        }
-    };
-    let cwd = std::env::current_dir().unwrap_or_default();
-    Ok(Settings { slurm, template, cwd })
 }
 
 /// Prints the scripts of what is missing, and what would become of each share. Cells that would be
@@ -236,16 +216,11 @@ fn submit_array(
             return Err(failure);
         }
         Err(NotSubmitted::Unknown(failure)) => {
-            let tasks = commands::squeue(NOTHING_SUBMITTED).map_err(|_| failure)?;
+            let Ok(tasks) = commands::squeue(NOTHING_SUBMITTED) else { return Err(failure) };
             match tasks.iter().find(|task| task.is_of(&submission.id)) {
                 Some(task) => task.job,
-                None => {
-                    return Err(Failure::new(
-                        Exit::TryAgain,
-                        "sbatch did not reach Slurm, and no job of this submission is there",
-                    )
-                    .help("the same command again looks for it once more, then submits"));
-                }
+                // The next command looks for it once more.
+                None => return Err(failure),
             }
         }
     };
@@ -264,6 +239,10 @@ fn program() -> Result<PathBuf, Failure> {
 
 fn script(settings: &Settings, array: &Array<'_>) -> Result<String, Failure> {
     render(&settings.template, &settings.slurm, array).map_err(|error| match error {
+        ScriptError::Value { key, .. } if key.starts_with("the ") => {
+            Failure::new(Exit::Scenario, error.to_string())
+                .help("choose another place: `--out DIR`")
+        }
         ScriptError::Value { .. } => Failure::new(Exit::Scenario, format!("[slurm] {error}"))
             .help("mend it in the scenario, or with `--slurm-set`"),
         ScriptError::Template(_) => Failure::new(Exit::Scenario, error.to_string())

@@ -31,6 +31,9 @@ pub(super) fn twins(scenario: &Scenario, twin: &Cell, cell: &Cell, found: &mut D
         "score" => "one score may have several extractors, each a row of its own accuracy: \
                     `extract = [\"number\", \"flexible\"]`"
             .to_owned(),
+        "trials" => "`trials` says how often each cell is measured: it makes no other one, and \
+                     stands in the phase or at the top"
+            .to_owned(),
         _ => format!("use `{key}` in the engine, or leave one out with `exclude`"),
     };
     let message = format!("`{}` and `{}` are the same measurement", twin.name, cell.name);

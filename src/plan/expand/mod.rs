@@ -255,7 +255,11 @@ impl Making<'_> {
         });
         let Self { scenario, top, .. } = self;
         if top.report.is_empty() {
-            found.push(Diagnostic::error("scenario/missing", "`report` is empty"));
+            found.push(
+                Diagnostic::error("scenario/missing", "`report` is empty")
+                    .label(scenario.value_at(&["report"]))
+                    .help("name a report, or leave the key out"),
+            );
         }
         let cost: Option<CostSpec> = extract(scenario, &scenario.tree, &["cost"], found);
         let validity = extract(scenario, &scenario.tree, &["validity"], found);

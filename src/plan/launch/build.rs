@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use reqwest::Url;
 use serde::Serialize;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -14,6 +13,7 @@ use crate::plan::matrix::Combination;
 use crate::plan::paths::Places;
 use crate::plan::template::is_template;
 use crate::scenario::Scenario;
+use crate::scenario::check_engine::url_fault;
 use crate::secrets::literal::{in_argv, in_command, is_written_out};
 use crate::secrets::name::is_secret_name;
 use crate::units::Nanos;
@@ -62,7 +62,7 @@ fn made(
     let url = spec.url.clone().unwrap_or_else(|| "http://127.0.0.1:{{ port }}".into());
     let base_url = engine.render(&url, "url", found);
     if url.contains("{{") {
-        check_scheme(&engine, &base_url, found);
+        check_filled(&engine, &base_url, found);
     }
     let base_url = without_version(&base_url);
     let headers = spec.headers.iter();
@@ -132,22 +132,19 @@ fn made(
 }
 
 /// A variable may fill a URL in, so that only the whole of it shows what it is.
-fn check_scheme(engine: &Starting<'_>, base_url: &str, found: &mut Diagnostics) {
-    let has_scheme = ["http://", "https://"].iter().any(|scheme| base_url.starts_with(scheme));
+fn check_filled(engine: &Starting<'_>, base_url: &str, found: &mut Diagnostics) {
+    // What cannot be filled in is told already.
+    if base_url.is_empty() || is_template(base_url) {
+        return;
+    }
     // The port is chosen where the engine starts.
-    let why = match Url::parse(&base_url.replace(PORT, "1")) {
-        // What cannot be filled in is told already.
-        _ if base_url.is_empty() || is_template(base_url) => return,
-        _ if !has_scheme => "one begins with `http://` or `https://`".to_owned(),
-        Err(error) => error.to_string(),
-        Ok(_) => return,
-    };
-    let message = format!("`{base_url}` is no URL: {why}");
-    found.push(
-        Diagnostic::error("scenario/value", message)
-            .label(engine.label("url", None))
-            .help("write `url = \"http://127.0.0.1:8000\"`"),
-    );
+    if let Some((why, help)) = url_fault(&base_url.replace(PORT, "1")) {
+        found.push(
+            Diagnostic::error("scenario/value", format!("`{base_url}` is no URL: {why}"))
+                .label(engine.label("url", None))
+                .help(help),
+        );
+    }
 }
 
 /// Paths of requests carry the version, as does the URL that clients are usually given.

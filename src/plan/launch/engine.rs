@@ -65,13 +65,12 @@ impl<'a> Starting<'a> {
         if let Some(precision) = &self.spec.precision {
             put(&mut self.context, "precision", precision.clone());
         }
-        let model = self.spec.model.clone().map(|model| self.render(&model, "model", found));
-        let model_path =
-            self.spec.model_path.clone().map(|path| self.render(&path, "model-path", found));
+        let model = self.named(self.spec.model.as_ref(), "model", found);
+        let model_path = self.named(self.spec.model_path.as_ref(), "model-path", found);
         let model_path = model_path
             .map(|path| self.places.file(&path))
             .or_else(|| model.as_ref().filter(|m| is_path(m)).map(|m| self.places.resolve(m)));
-        let program = self.spec.program.clone().map(|text| self.render(&text, "program", found));
+        let program = self.named(self.spec.program.as_ref(), "program", found);
         for (key, option) in std::mem::take(&mut self.options) {
             let option = match option {
                 Value::String(text) => {
@@ -122,6 +121,30 @@ impl<'a> Starting<'a> {
                 String::new()
             }
         }
+    }
+
+    /// Renders what the command is made of. An empty one would be left out of it, and the engine
+    /// would take another that nobody asked for.
+    fn named(
+        &self,
+        template: Option<&String>,
+        key: &str,
+        found: &mut Diagnostics,
+    ) -> Option<String> {
+        let mut mine = Diagnostics::default();
+        let text = self.render(template?, key, &mut mine);
+        if text.is_empty() && mine.is_empty() {
+            mine.push(
+                Diagnostic::error(
+                    "scenario/value",
+                    format!("engine `{}`: `{key}` is empty", self.name),
+                )
+                .label(self.label(key, Some("")))
+                .help("give it a value, or leave it out"),
+            );
+        }
+        found.extend(mine);
+        Some(text)
     }
 
     pub(crate) fn render_all(

@@ -188,7 +188,8 @@ fn resolve(
         words.chain(of_engines).chain(of_sections).map(str::to_string).collect();
     known.extend(flags);
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
-    let help = meant(written, &known).map_or_else(
+    let in_place = (parts.len() > 1).then(|| near_in_place(scenario, &parts)).flatten();
+    let help = in_place.as_deref().or_else(|| meant(written, &known)).map_or_else(
         || {
             "sweep a key of an engine, a phase, `[request]`, `[vars]`, or a dotted key such as \
              `\"phase.load.concurrency\"`"
@@ -202,6 +203,24 @@ fn resolve(
             .help(help),
     );
     None
+}
+
+/// Returns the dotted key that was meant where all but its last part is known.
+fn near_in_place(scenario: &Scenario, parts: &[&str]) -> Option<String> {
+    let (last, place) = parts.split_last()?;
+    let mut known: Vec<String> = match kind_at(place)? {
+        Kind::Engine => {
+            let keys = OPTIONS.iter().chain(EngineSpec::FIELDS);
+            keys.map(|field| field.key.to_owned()).collect()
+        }
+        Kind::Table(fields) => fields.iter().map(|field| field.key.to_owned()).collect(),
+        _ => return None,
+    };
+    if let ["engine", name] = place {
+        known.extend(scenario.layers.names(&["engine", name, "flags"]));
+    }
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    Some(format!("{}.{}", place.join("."), meant(last, &known)?))
 }
 
 fn section_keys(name: &str) -> impl Iterator<Item = &'static str> + use<> {

@@ -1,6 +1,6 @@
 //! Lines of real Slurm 22.05, and of one that misbehaves.
 
-use crate::slurm::answer::{Task, is_out_of_reach, job_id, of_sacct, of_squeue};
+use crate::slurm::answer::{Task, has_no_cluster, is_out_of_reach, job_id, of_sacct, of_squeue};
 
 #[test]
 fn a_job_id_is_read_strictly() {
@@ -72,4 +72,11 @@ fn a_controller_that_cannot_be_reached_is_no_refusal() {
         true,
     );
     check("sbatch: error: invalid partition specified: nope", false);
+    assert!(!has_no_cluster("sbatch: error: invalid partition specified: nope"));
+    assert!(has_no_cluster(
+        "sbatch: error: resolve_ctls_from_dns_srv: res_nsearch error: Unknown host\n\
+         sbatch: error: fetch_config: DNS SRV lookup failed\n\
+         sbatch: error: _establish_config_source: failed to fetch config\n\
+         sbatch: fatal: Could not establish a configuration source"
+    ));
 }
