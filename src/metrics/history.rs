@@ -88,6 +88,8 @@ pub(crate) struct Unmeasured {
 pub(crate) struct RunPoint {
     /// Name of its directory.
     pub(crate) name: String,
+    /// Name of its scenario.
+    pub(crate) scenario: String,
     /// When it began.
     pub(crate) started: String,
     /// Commit; empty where none is recorded.
@@ -101,6 +103,8 @@ pub(crate) struct Series {
     /// the same name is another one, and says so. Of the load time the alternative: cells that differ
     /// in load alone share their engine's starts.
     pub(crate) cell: String,
+    /// Index of the last run of its scenario, which should have the number.
+    pub(crate) last: usize,
     /// The quantity.
     pub(crate) quantity: Quantity,
     /// Unit of the values.
@@ -158,8 +162,9 @@ pub(crate) fn history(runs: &[PastRun<'_>], all: bool, alpha: f64) -> History {
     let mut known = KnownCells::default();
     let mut of_starts: HashMap<String, usize> = HashMap::new();
     let mut too_few: BTreeMap<(usize, usize), (LeftOut, usize)> = BTreeMap::new();
-    let new = |cell: String, quantity: &Quantity| Series {
+    let new = |cell: String, last: usize, quantity: &Quantity| Series {
         cell,
+        last,
         quantity: quantity.clone(),
         unit: quantity.id().unit().to_owned(),
         values: vec![None; runs.len()],
@@ -174,6 +179,7 @@ pub(crate) fn history(runs: &[PastRun<'_>], all: bool, alpha: f64) -> History {
     let is_of_several = runs.iter().any(|run| run.scenario != runs[0].scenario);
     for (at, run) in runs.iter().enumerate() {
         let mut starts: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+        let last = runs.iter().rposition(|it| it.scenario == run.scenario).unwrap_or(at);
         for cell in &run.summary.cells {
             let (place, name) = known.place(run.scenario, cell);
             let of_scenario = |name: String| {
@@ -212,7 +218,8 @@ pub(crate) fn history(runs: &[PastRun<'_>], all: bool, alpha: f64) -> History {
                     (place, name.clone(), value(cell, quantity))
                 };
                 let Some(value) = value else { continue };
-                let series = series.entry((place, rank)).or_insert_with(|| new(name, quantity));
+                let series =
+                    series.entry((place, rank)).or_insert_with(|| new(name, last, quantity));
                 series.values[at] = Some(value);
                 series.versions[at].clone_from(&cell.engine_version);
             }
@@ -232,6 +239,7 @@ pub(crate) fn history(runs: &[PastRun<'_>], all: bool, alpha: f64) -> History {
     let least_step = least_step(&series, alpha_each);
     let point = |run: &PastRun<'_>| RunPoint {
         name: run.name.to_owned(),
+        scenario: run.scenario.to_owned(),
         started: run.started.to_owned(),
         commit: run.commit.to_owned(),
     };
@@ -488,6 +496,7 @@ mod tests {
         let [chat, code] = &found.series[..] else { panic!("{found:?}") };
         assert_eq!([&*chat.cell, &*code.cell], ["chat: a", "code: a"]);
         assert_eq!((chat.n(), chat.steps.len()), (6, 0));
+        assert_eq!((chat.last, code.last), (10, 11));
         assert_eq!(code.steps.iter().map(|step| step.run).collect::<Vec<_>>(), [7]);
         let found = history(&past(["chat", "chat"]), false, 0.01);
         assert_eq!(found.series.iter().map(|it| &*it.cell).collect::<Vec<_>>(), ["a"]);

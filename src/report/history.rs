@@ -1,6 +1,6 @@
 //! The faces of a history: what changed for good, with which run, and each metric over all runs.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::history::{History, RunPoint, Series, SeriesDrift, SeriesStep, Unmeasured};
@@ -147,17 +147,15 @@ fn state(status: CellStatus) -> String {
     status.word().to_uppercase()
 }
 
-/// Names the cells of earlier runs that the last one does not have.
+/// Names the cells of earlier runs that the last one of their scenario does not have.
 fn gone(history: &History) -> Option<String> {
-    let last = history.runs.len().checked_sub(1)?;
-    let is_there = |one: &Series| one.values[last].is_some() || one.states[last].is_some();
-    let mut there = HashMap::<&str, bool>::new();
+    let is_there = |one: &Series| one.values[one.last].is_some() || one.states[one.last].is_some();
+    let mut there = BTreeMap::<&str, bool>::new();
     for one in history.series.iter().filter(|one| one.quantity.id() != MetricId::LoadTime) {
         *there.entry(&one.cell).or_default() |= is_there(one);
     }
     let mut cells: Vec<&str> =
         there.into_iter().filter(|(_, is_there)| !is_there).map(|(cell, _)| cell).collect();
-    cells.sort_unstable();
     let n = cells.len();
     let more = match n.saturating_sub(NAMES_MAX) {
         0 => String::new(),
@@ -165,9 +163,7 @@ fn gone(history: &History) -> Option<String> {
     };
     cells.truncate(NAMES_MAX);
     let what = counted(n as u64, "cell");
-    (n > 0).then(|| {
-        line(&format!("Not in run {}, the last: {what}, {}{more}.", last + 1, cells.join(", ")))
-    })
+    (n > 0).then(|| line(&format!("Not in the last run: {what}, {}{more}.", cells.join(", "))))
 }
 
 /// Names the runs and numbers that are no part of it.
@@ -264,9 +260,9 @@ fn series(history: &History) -> Table {
     Table { columns, rows, left_out: String::new() }
 }
 
-/// Returns the number of the last run, or what that run has in its place.
+/// Returns the number of the last run of its scenario, or what that run has in its place.
 fn last_cell(one: &Series) -> TableCell {
-    match (one.values.last().copied().flatten(), one.states.last().copied().flatten()) {
+    match (one.values[one.last], one.states[one.last]) {
         (Some(value), _) => TableCell::text(rounded(value)),
         (None, Some(status)) => TableCell { tone: Tone::Bad, ..TableCell::text(state(status)) },
         (None, None) => TableCell::text(NOT_THERE.to_owned()),
@@ -326,6 +322,7 @@ mod tests {
     fn history() -> History {
         let run = |at: usize| RunPoint {
             name: format!("chat-2026110{at}"),
+            scenario: "chat".to_owned(),
             started: format!("2026-11-0{at}T03:00:00Z"),
             commit: if at < 3 { "abc123" } else { "def456" }.to_owned(),
         };
@@ -338,6 +335,7 @@ mod tests {
         };
         let ttft = Series {
             cell: "sim concurrency=4".to_owned(),
+            last: 4,
             quantity: Quantity::percentile(MetricId::Ttft, 50.0),
             unit: "ms".to_owned(),
             values: vec![Some(40.0), Some(40.2), Some(46.0), None, Some(46.1)],
@@ -428,7 +426,7 @@ mod tests {
             one.states[4] = None;
         }
         let wide = terminal(&history, Some(120), false);
-        assert!(wide.contains("\nNot in run 5, the last: 1 cell, sim concurrency=4.\n"), "{wide}");
+        assert!(wide.contains("\nNot in the last run: 1 cell, sim concurrency=4.\n"), "{wide}");
     }
 
     #[test]
