@@ -340,8 +340,15 @@ pub(super) fn is_message(item: &Value) -> bool {
     ROLES.iter().any(|key| item.get(key).is_some_and(Value::is_string))
 }
 
+/// Returns the first of these members that holds something, and its name: tables that were made of
+/// messages of two forms have the members of both, and those of the other are null.
+fn held<'v>(item: &'v Value, keys: &[&'static str]) -> Option<(&'static str, &'v Value)> {
+    let found = keys.iter().map(|key| Some((*key, item.get(key)?)));
+    found.flatten().find(|(_, value)| !value.is_null())
+}
+
 fn speaker(item: &Value, index: usize) -> Result<Speaker, Unsent> {
-    let role = ROLES.iter().find_map(|key| item.get(key)).and_then(Value::as_str);
+    let role = held(item, &ROLES).and_then(|(_, role)| role.as_str());
     let Some(role) = role else {
         let message = format!("message {} has no `role`", index + 1);
         return Err(Unsent { kind: RowKind::DamagedTurn, message });
@@ -388,7 +395,7 @@ fn more(
 ) -> Members {
     let Some(members) = item.as_object() else { return Members::new() };
     let ordered = ordered.and_then(|list| list.get_item_by_index(index).ok());
-    let read = |names: &[&'static str]| names.iter().copied().find(|name| item.get(name).is_some());
+    let read = |names: &[&'static str]| held(item, names).map(|(name, _)| name);
     let (role, content) = (read(&ROLES), read(&CONTENTS));
     let members = members.iter().filter(|(name, value)| {
         let is_other = ![role, content].contains(&Some(name.as_str()));
@@ -428,7 +435,7 @@ fn sent_text(item: &Value, index: usize) -> Result<Option<String>, Unsent> {
 
 /// Returns the text of a message: a text, or parts that are all texts, a line each.
 fn text(item: &Value) -> Option<String> {
-    let content = CONTENTS.iter().find_map(|key| item.get(key))?;
+    let (_, content) = held(item, &CONTENTS)?;
     match content {
         Value::String(text) => Some(text.clone()),
         Value::Array(parts) if !parts.is_empty() => {
@@ -442,7 +449,8 @@ fn text(item: &Value) -> Option<String> {
 
 /// Returns the type of a part of a message that is no text.
 fn other_part(item: &Value) -> Option<&str> {
-    let parts = CONTENTS.iter().find_map(|key| item.get(key))?.as_array()?;
+    let (_, parts) = held(item, &CONTENTS)?;
+    let parts = parts.as_array()?;
     let is_text =
         |part: &&Value| part.is_string() || part.get("text").is_some_and(Value::is_string);
     parts.iter().find(|part| !is_text(part))?.get("type")?.as_str()

@@ -392,6 +392,11 @@ fn each_role_stays_what_it_is() {
     );
     check_conversation(
         false,
+    // What a table of messages of both forms has.
+    check(
+        r#"{"role":null,"content":null,"from":"human","value":"U"},{"from":"gpt","value":"A","role":null,"content":null}"#,
+        "user=U",
+    );
         r#"{"role":"user","content":[{"type":"text","text":"see"},{"type":"image_url","image_url":{"url":"x"}}]}"#,
         Err("message 1 has a part of type `image_url`; only texts are sent"),
     );
