@@ -178,8 +178,19 @@ pub(super) fn tools(reading: &Reading<'_>, row: &Row) -> Option<minijinja::Value
         tool.get_attr(name).is_ok_and(|member| !member.is_undefined())
     };
     let first = tools.get_item_by_index(0).ok()?;
-    let is_function = has(&first, "function") || has(&first, "name") && has(&first, "parameters");
-    is_function.then_some(tools)
+    if has(&first, "function") {
+        return Some(tools);
+    }
+    if !has(&first, "name") || !has(&first, "parameters") {
+        return None;
+    }
+    // Functions that are defined bare, as in the data of xLAM and Hermes: a request has each in a
+    // definition of a tool.
+    let of_function = |function| {
+        let kind = minijinja::Value::from("function");
+        minijinja::Value::from_pairs([("type", kind), ("function", function)])
+    };
+    Some(tools.try_iter().ok()?.map(of_function).collect())
 }
 
 /// Returns the length that a row prescribes for its answer, in tokens from 1.

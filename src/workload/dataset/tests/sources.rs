@@ -609,6 +609,9 @@ fn tools_of_a_row_and_the_arguments_of_calls_keep_the_order_of_the_file() {
     }
     let (found, own, _) = sent("prompt", &format!(r#"{{"m":{messages},"tools":[{{"a":1}}]}}"#));
     assert_eq!((found, own), (messages, None), "no definitions of functions");
+    let bare = r#"[{"name":"f","parameters":{"z":1,"a":2}}]"#;
+    let (_, own, _) = sent("messages", &format!(r#"{{"m":{messages},"tools":{bare}}}"#));
+    assert_eq!(own.as_deref(), Some(tools), "a request has each in a definition of a tool");
 }
 
 #[test]
