@@ -171,6 +171,7 @@ pub(super) fn foreign(head: &[u8]) -> Option<(&'static str, &'static str)> {
     let begins =
         |with: &[u8]| text.len() >= with.len() && text[..with.len()].eq_ignore_ascii_case(with);
     let is_letter = |byte: &u8| byte.is_ascii_graphic();
+    let is_of_no_text = |byte: &u8| byte.is_ascii_control() && !byte.is_ascii_whitespace();
     let write_again = "write its rows as JSON lines, CSV or Parquet";
     Some(match head {
         _ if begins(b"version https://git-lfs.github.com/spec/") => (
@@ -210,11 +211,14 @@ pub(super) fn foreign(head: &[u8]) -> Option<(&'static str, &'static str)> {
         [b'7', b'z', 0xbc, 0xaf, ..] => {
             ("a 7-Zip archive", "unpack it (`7z x`), and name the file inside")
         }
-        [b'A', b'R', b'R', b'O', b'W', b'1', ..] | [0xff, 0xff, 0xff, 0xff, ..] => (
+        [b'A', b'R', b'R', b'O', b'W', b'1', 0, ..] | [0xff, 0xff, 0xff, 0xff, ..] => (
             "an Arrow file",
             "write it as Parquet: `pyarrow.parquet.write_table(table, \"rows.parquet\")`",
         ),
-        [b'O', b'R', b'C', ..] => ("an ORC file", "write it as Parquet"),
+        // A text may begin with these letters, too.
+        [b'O', b'R', b'C', rest @ ..] if rest.iter().any(is_of_no_text) => {
+            ("an ORC file", "write it as Parquet")
+        }
         [b'O', b'b', b'j', 1, ..] => ("an Avro file", write_again),
         _ if head.starts_with(b"SQLite format 3\0") => ("an SQLite database", write_again),
         _ if head.starts_with(b"\x89HDF\r\n") => ("an HDF5 file", write_again),

@@ -67,7 +67,8 @@ fn mmlu(row: &Value) -> Result<Task, Problem> {
 
 fn mmlu_pro(row: &Value) -> Result<Task, Problem> {
     let question = text(row, &["question"])?;
-    let options: Vec<&str> = texts(row, "options")?.into_iter().map(str::trim).collect();
+    let options: Vec<String> =
+        texts(row, "options")?.iter().map(|option| option.trim().to_owned()).collect();
     let gold = letter(row, "answer", &options, 0)?;
     // Each row says it twice, by its letter and by its number.
     if row.get(INDEX).is_some_and(|index| !index.is_null()) {
@@ -136,7 +137,7 @@ fn competition(row: &Value, form: Option<&str>) -> Result<Task, Problem> {
     Ok(Task { prompt: Some(prompt), gold: Some(gold), ..Task::default() })
 }
 
-fn listed(choices: &[&str]) -> String {
+fn listed(choices: &[String]) -> String {
     let lines = LETTERS.iter().zip(choices);
     lines.map(|(letter, choice)| format!("{letter}. {choice}")).collect::<Vec<_>>().join("\n")
 }
@@ -146,7 +147,7 @@ fn listed(choices: &[&str]) -> String {
 fn letter(
     row: &Value,
     name: &str,
-    choices: &[&str],
+    choices: &[String],
     first: usize,
 ) -> Result<&'static str, Problem> {
     let value = row.get(name).filter(|value| !value.is_null()).ok_or_else(|| missing(name))?;
@@ -186,11 +187,14 @@ fn text<'r>(row: &'r Value, names: &[&str]) -> Result<&'r str, Problem> {
     }
 }
 
-fn texts<'r>(row: &'r Value, name: &str) -> Result<Vec<&'r str>, Problem> {
+/// Returns a list of texts, or one that a text holds as JSON: so tables of texts alone have it.
+fn texts(row: &Value, name: &str) -> Result<Vec<String>, Problem> {
     let value = row.get(name).ok_or_else(|| missing(name))?;
-    let list = value.as_array().filter(|list| list.len() >= 2);
+    let written = value.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let list = written.as_ref().unwrap_or(value).as_array().filter(|list| list.len() >= 2);
     let list = list.ok_or_else(|| wrong(name, "is not a list of choices"))?;
-    list.iter().map(|it| it.as_str().ok_or_else(|| wrong(name, "is not a list of texts"))).collect()
+    let text = |it: &Value| it.as_str().map(str::to_owned);
+    list.iter().map(|it| text(it).ok_or_else(|| wrong(name, "is not a list of texts"))).collect()
 }
 
 fn missing(name: &str) -> Problem {

@@ -89,6 +89,7 @@ fn what_is_no_file_of_rows_is_named_as_what_it_is() {
         check(source, name, b"\n<!DOCTYPE html><html></html>", "is a web page");
         check(source, name, b"PK\x03\x04rest", "is a zip archive");
         check(source, name, b"ARROW1\0\0rest", "is an Arrow file");
+        check(source, name, b"ORC\n\x0b\n\x03\0rest", "is an ORC file");
         check(source, name, b"\x04\x22\x4d\x18rest", "is packed with lz4");
         check(source, name, b"\x1f\x9d\x90rest", "is packed with compress");
         check(source, name, b"\x78\x9crest", "is packed with zlib alone");
@@ -98,6 +99,13 @@ fn what_is_no_file_of_rows_is_named_as_what_it_is() {
         check(source, name, b"p\0r\0o\0", "is a text in UTF-16 without its mark");
         check(source, name, b"\0p\0r\0o", "is a text in UTF-16 without its mark");
         check(source, name, b"\xff\xfe\0\0p\0\0\0", "is a text in UTF-32");
+    }
+    for (source, name, text) in [
+        (Source::Csv, "x.csv", "ORCID,prompt\n1,a\n"),
+        (Source::Csv, "x.csv", "ARROW1,prompt\n1,a\n"),
+        (Source::Text, "x.txt", "ORCHESTRA: what is it?\n"),
+    ] {
+        assert_eq!(read(&plan(source), name, text.as_bytes()).unwrap().rows().len(), 1, "{text}");
     }
     let twice = gzip(&gzip(b"{}"));
     let error = read(&plan(Source::Jsonl), "x.jsonl.gz", &twice).unwrap_err();

@@ -206,6 +206,8 @@ fn a_ragged_csv_is_named_with_its_line() {
         b"prompt,prompt\na,1\n",
         "x.csv: line 1: two columns are called `prompt`",
     );
+    let unnamed = read(&csv, "x.csv", b"prompt,answer,,\na,1,,\n").unwrap();
+    assert_eq!(texts(unnamed.rows()), ["a"]);
     check_error(
         &csv,
         "x.csv",
@@ -390,13 +392,13 @@ fn each_role_stays_what_it_is() {
         r#"{"from":"human","value":"U"},{"from":"function_call","value":"f()"},{"from":"observation","value":"1"},{"from":"gpt","value":"B"},{"from":"human","value":"W"}"#,
         "user=U assistant=f() tool=1, user=W",
     );
-    check_conversation(
-        false,
     // What a table of messages of both forms has.
     check(
         r#"{"role":null,"content":null,"from":"human","value":"U"},{"from":"gpt","value":"A","role":null,"content":null}"#,
         "user=U",
     );
+    check_conversation(
+        false,
         r#"{"role":"user","content":[{"type":"text","text":"see"},{"type":"image_url","image_url":{"url":"x"}}]}"#,
         Err("message 1 has a part of type `image_url`; only texts are sent"),
     );
@@ -607,11 +609,11 @@ fn tools_of_a_row_and_the_arguments_of_calls_keep_the_order_of_the_file() {
         assert_eq!(own.as_deref(), Some(tools));
         assert!(roles.contains(&("tools", "tools".to_owned())), "{roles:?}");
     }
-    let (found, own, _) = sent("prompt", &format!(r#"{{"m":{messages},"tools":[{{"a":1}}]}}"#));
-    assert_eq!((found, own), (messages, None), "no definitions of functions");
     let bare = r#"[{"name":"f","parameters":{"z":1,"a":2}}]"#;
     let (_, own, _) = sent("messages", &format!(r#"{{"m":{messages},"tools":{bare}}}"#));
     assert_eq!(own.as_deref(), Some(tools), "a request has each in a definition of a tool");
+    let (found, own, _) = sent("prompt", &format!(r#"{{"m":{messages},"tools":[{{"a":1}}]}}"#));
+    assert_eq!((found, own), (messages, None), "no definitions of functions");
 }
 
 #[test]
