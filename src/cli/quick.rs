@@ -233,8 +233,8 @@ fn schema_of(source: Source, path: &Path) -> Result<Schema, Failure> {
             format!("{told}: no column is known to hold prompts: {columns}"),
         )
         .help(
-            "messages, conversations, prompt, question, instruction and text are known, and \
-                 lengths of traces; a scenario names any other, `columns = { prompt = \"…\" }`: \
+            "messages, conversations, prompt, question, instruction and text are known, with \
+                 `context` and `system` beside them, and lengths of traces; a scenario names any other, `columns = { prompt = \"…\" }`: \
                  bench help own-data",
         )
     })

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::plan::cell::Source;
+use crate::workload::columns::lookup;
 use crate::workload::dataset::{format, traces, turns};
 use crate::workload::error::DataError;
 use crate::workload::input::Input;
@@ -29,10 +30,29 @@ const MESSAGES: [&str; 8] = [
     "/body/messages",
 ];
 /// Texts that ask something, likewise.
-const TEXTS: [&str; 7] =
-    ["question", "query", "problem", "instruction", "text", "input", "content"];
+const TEXTS: [&str; 14] = [
+    "question",
+    "query",
+    "problem",
+    "instruction",
+    "text",
+    "input",
+    "content",
+    "text_input",
+    "Question",
+    "Prompt",
+    "Problem",
+    "/body/prompt",
+    // The first turn of MT-bench and of UltraChat.
+    "/turns/0",
+    "/data/0",
+];
 /// What an instruction is about, in a column of its own.
 const ABOUT: [&str; 2] = ["input", "context"];
+/// What stands in front of a question, likewise: the text that it is about.
+const CONTEXT: &str = "context";
+/// What the model is told first, likewise.
+const SYSTEMS: [&str; 2] = ["system", "system_prompt"];
 
 impl Schema {
     /// Returns what the first row of a file says; `None` where it says nothing, with the names of
@@ -50,17 +70,29 @@ impl Schema {
     }
 
     fn of_row(row: &Value) -> Option<Self> {
+        let is_text = |name: &&str| lookup(row, name).is_some_and(Value::is_string);
+        let mut schema = Self::of_prompt(row)?;
+        let asks = schema.prompt.is_some() || schema.has("prompt") || schema.has("messages");
+        // A list of messages may bring its own.
+        let brings_one = schema.columns.iter().any(|(_, column)| {
+            let first = lookup(row, column).and_then(|messages| messages.get(0));
+            first.and_then(|first| first.get("role")).is_some_and(|role| role == "system")
+        });
+        let system = SYSTEMS.into_iter().find(is_text).filter(|_| asks && !brings_one);
+        schema.columns.extend(system.map(|column| ("system", column.to_owned())));
+        Some(schema)
+    }
+
+    fn of_prompt(row: &Value) -> Option<Self> {
         let one =
             |part, column: &str| Self { columns: vec![(part, column.to_owned())], prompt: None };
-        let is_text = |name: &&str| row.get(*name).is_some_and(Value::is_string);
+        let is_text = |name: &&str| lookup(row, name).is_some_and(Value::is_string);
         if row.get("prompt").is_some_and(|it| it.is_string() || it.is_array()) {
             return Some(one("prompt", "prompt"));
         }
         let messages = MESSAGES.iter().find_map(|name| Some((*name, part_of_messages(row, name)?)));
         if let Some((name, part)) = messages {
-            let mut schema = one(part, name);
-            schema.columns.extend(is_text(&"system").then(|| ("system", "system".to_owned())));
-            return Some(schema);
+            return Some(one(part, name));
         }
         let about = ABOUT.into_iter().find(is_text);
         if let (Some(about), true) = (about, is_text(&"instruction")) {
@@ -70,7 +102,17 @@ impl Schema {
             );
             return Some(Self { columns: Vec::new(), prompt: Some(prompt) });
         }
-        if let Some(name) = TEXTS.into_iter().find(is_text) {
+        let asked = TEXTS.into_iter().find(is_text);
+        if let Some(name @ ("question" | "query" | "problem" | "input")) = asked
+            && is_text(&CONTEXT)
+        {
+            let prompt = format!(
+                "{{% if {CONTEXT} is defined and {CONTEXT} %}}{{{{ {CONTEXT} }}}}\n\n{{% endif \
+                 %}}{{{{ {name} }}}}"
+            );
+            return Some(Self { columns: Vec::new(), prompt: Some(prompt) });
+        }
+        if let Some(name) = asked {
             return Some(one("prompt", name));
         }
         let lengths = ["input-length", "output-length", "hash-ids"];
@@ -127,6 +169,25 @@ mod tests {
             "messages from `conversations`, system from `system`",
         );
         check(json!({ "prompt": "p", "messages": chat }), "prompt from `prompt`");
+        check(json!({ "body": { "prompt": "p" } }), "prompt from `/body/prompt`");
+        check(json!({ "Question": "q", "Answer": "a" }), "prompt from `Question`");
+        check(json!({ "category": 1, "turns": ["q", "r"] }), "prompt from `/turns/0`");
+        check(
+            json!({ "prompt": "p", "system": "S" }),
+            "prompt from `prompt`, system from `system`",
+        );
+        check(
+            json!({ "question": "q", "system_prompt": "S", "response": "r" }),
+            "prompt from `question`, system from `system_prompt`",
+        );
+        for name in ["question", "input"] {
+            check(
+                json!({ name: "q", "context": "c", "answers": [] }),
+                &format!(
+                    r#"prompt from "{{% if context is defined and context %}}{{{{ context }}}}\n\n{{% endif %}}{{{{ {name} }}}}""#
+                ),
+            );
+        }
         check(json!({ "prompt": chat }), "prompt from `prompt`");
         check(json!({ "question": "q", "answer": "a", "text": "t" }), "prompt from `question`");
         check(json!({ "text": "t" }), "prompt from `text`");
