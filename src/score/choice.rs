@@ -103,7 +103,8 @@ impl Choice {
 impl Choice {
     fn find_in(&self, text: &str, offers: &[String]) -> Result<Option<Range<usize>>, Unread> {
         let is_meant = |at: &Range<usize>| is_offered(text, at, offers);
-        if let Some(found) = first_meant(&self.marked, text, &is_meant)? {
+        let is_own = |at: &Range<usize>| is_meant(at) && !is_of_others(text, at);
+        if let Some(found) = first_meant(&self.marked, text, &is_own)? {
             return Ok(Some(found));
         }
         if !self.goes_through_options(text)? {
@@ -155,6 +156,29 @@ fn is_line_begun(text: &str, at: usize, from: usize) -> bool {
     let before = text[from..at].trim_start().to_lowercase();
     let words = before.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty());
     words.into_iter().all(|word| matches!(word, "option" | "choice" | "answer"))
+}
+
+/// What a sentence says in front of a letter that is somebody else's answer, or a wrong one.
+const OF_OTHERS: [&str; 11] = [
+    "second best",
+    "second-best",
+    "wrong answer",
+    "incorrect answer",
+    "student answer",
+    "student's answer",
+    "many say",
+    "some say",
+    "some might",
+    "one might",
+    "mistake is",
+];
+
+/// Whether the sentence in front of a letter says that it is not what the text answers.
+fn is_of_others(text: &str, at: &Range<usize>) -> bool {
+    let before = &text[..at.start];
+    let from = before.rfind(['.', '!', '?', '\n', ';']).map_or(0, |end| end + 1);
+    let before = before[from..].to_lowercase();
+    OF_OTHERS.iter().any(|said| before.contains(said))
 }
 
 /// Whether a sentence goes on about a letter: "(A) can be ruled out".
@@ -491,6 +515,9 @@ mod tests {
             "Die richtige Antwort ist B.",
             "Ответ: B",
             "The answer is (A)? No: (B).",
+            "The best answer is B. The second best answer is A.",
+            "Many say the answer is A, but they are wrong. B is correct.",
+            "The correct answer is B. Student answer: A",
         ] {
             check(text, Some("B"));
         }

@@ -20,8 +20,15 @@ const TAGS: [(&str, &str); 3] = [
     ("<|begin_of_box|>", "<|end_of_box|>"),
 ];
 /// Names of an answer in a JSON object.
-const KEYS: [&str; 5] =
-    ["\"answer\"", "\"final_answer\"", "\"finalAnswer\"", "\"final answer\"", "\"Answer\""];
+const KEYS: [&str; 7] = [
+    "\"answer\"",
+    "\"final_answer\"",
+    "\"finalAnswer\"",
+    "\"final answer\"",
+    "\"Answer\"",
+    "'answer'",
+    "'final_answer'",
+];
 /// Names of an answer that begin a line, or are a heading.
 const ANSWER: [&str; 5] = ["answer", "final answer", "the answer", "the final answer", "a"];
 
@@ -190,8 +197,8 @@ fn spelt(text: &str) -> Vec<Result<Number, Unread>> {
 fn keyed(text: &str) -> Option<Result<Number, Unread>> {
     let at = KEYS.iter().filter_map(|key| Some(text.rfind(key)? + key.len())).max()?;
     let value = text[at..].trim_start().strip_prefix(':')?.trim_start();
-    let held = match value.strip_prefix('"') {
-        Some(quoted) => quoted.split(['"', '\n']).next(),
+    let held = match value.strip_prefix(['"', '\'']) {
+        Some(quoted) => quoted.split(['"', '\'', '\n']).next(),
         None => value.split([',', '}', '\n']).next(),
     };
     line_of_one(held?, usize::MAX)
@@ -243,11 +250,18 @@ fn line_of_one(line: &str, n_words: usize) -> Option<Result<Number, Unread>> {
     let first = tokens.first().filter(|first| is_dress(&text[..first.start]))?;
     match tokens.as_slice() {
         [_, second] if repeats(&text, first, second) => Some(Ok(first.number.clone())),
-        [_, second, ..] if is_in_another_unit(&text, first, second) => {
+        [_, second, parts @ ..]
+            if !parts.is_empty()
+                && is_in_another_unit(&text, first, second)
+                && tokens[1..].windows(2).all(|pair| is_compound(&text, &pair[0], &pair[1])) =>
+        {
             Some(Ok(first.number.clone()))
         }
         [_, _, ..] if explained(&text, &tokens).is_some() => Some(Ok(first.number.clone())),
         [_, second] if first.is_clean && is_circumstance(&text[first.end..second.start]) => {
+            Some(Ok(first.number.clone()))
+        }
+        [_, second, ..] if first.is_clean && is_other_name(&text[first.end..second.start]) => {
             Some(Ok(first.number.clone()))
         }
         [_, second, ..] if is_list(&text, &tokens[..2]) || is_range(&text, first, second) => {
@@ -263,6 +277,14 @@ fn line_of_one(line: &str, n_words: usize) -> Option<Result<Number, Unread>> {
         }
         _ => None,
     }
+}
+
+/// Whether what stands between two numbers names the second as something else:
+/// `18, confidence: 0.95`.
+fn is_other_name(between: &[char]) -> bool {
+    let said: String = between.iter().filter(|c| !is_blank(**c) && !"*_$".contains(**c)).collect();
+    let name = said.strip_prefix([',', ';']).and_then(|rest| rest.strip_suffix(':'));
+    name.is_some_and(|name| !name.is_empty() && name.chars().all(char::is_alphabetic))
 }
 
 /// Words in front of a number that says when or where a value holds: `7 in 12 days`.

@@ -110,7 +110,18 @@ fn is_space(c: char) -> bool {
     c.is_whitespace() || matches!(c, BREAK | THIN | FRACTION)
 }
 
+/// Returns what stands behind the letter of a choice that a text begins with: `(C) 18`, as the answers
+/// of AMC are written.
+fn without_label(text: &[char]) -> &[char] {
+    let from = text.iter().take_while(|c| is_space(**c)).count();
+    match &text[from..] {
+        ['(', 'A'..='E', ')', behind @ ..] => behind,
+        _ => text,
+    }
+}
+
 fn is_front(text: &[char], front: Front) -> bool {
+    let text = if front == Front::Words { without_label(text) } else { text };
     let is_mark = |c: char| {
         is_space(c)
             || "*_`$~:.([+".contains(c)

@@ -537,6 +537,8 @@ fn a_value_told_again_is_the_first_one_under_every_mark() {
     check("**Answer:** 1/6 or about 16.7%", Ok("1/6"));
     check("<answer>18 liters after 3 hours</answer>", Ok("18"));
     check("Answer: 3 apples or 4 pears", Ok("4"));
+    // A line that goes on to compute gives its answer at its end.
+    check("Answer: 15 gallons = 120 pints, 120/5 = 24 and 24/4 = 6", Ok("6"));
 }
 
 #[test]
@@ -545,6 +547,10 @@ fn a_named_value_of_an_object_is_the_answer() {
     check("```json\n{\"final_answer\": \"$1,018\", \"steps\": [1, 2]}\n```", Ok("1018"));
     check(r#"{"steps": 3, "answer": "18 apples"}"#, Ok("18"));
     check(r#"{"answer": null, "n": 3}"#, Ok("3"));
+    check("{'answer': 18, 'confidence': 0.95}", Ok("18"));
+    check("answer: 18, confidence: 0.95", Ok("18"));
+    check(r"\boxed{\textbf{(C)}\ 18}", Ok("18"));
+    check(r"\boxed{f(C) 18}", Err(Unread::Formula));
 }
 
 #[test]
