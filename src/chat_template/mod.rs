@@ -207,6 +207,16 @@ mod tests {
     }
 
     #[test]
+    fn a_loop_through_a_text_knows_its_last_turn() {
+        check(
+            "{% for c in 'aé' %}{{ c }}{{ '-' if not loop.last }}{{ loop.length }}{{ loop.revindex }}\
+             {% endfor %}",
+            &[],
+            "a-22é21",
+        );
+    }
+
+    #[test]
     fn what_stands_in_a_raw_block_is_left_as_it_is() {
         check("{% raw %}\n b\n{% endraw %}\nc", &[], "\n b\nc");
         check("{% raw -%}\n b{{ x }}\n{%- endraw %}\nc", &[], "b{{ x }}c");

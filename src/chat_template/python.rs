@@ -17,6 +17,7 @@
 //! | `default` takes its arguments by name, and none as one | an error, not given | [`default`] |
 //! | a macro's parameter may be the default of a later one | undefined | [`translated()`] |
 //! | none is no list to go through | nothing is in it | [`translated()`] |
+//! | a loop through a text knows its last turn and its length | neither | [`translated()`] |
 //! | what is undefined and given to a macro stays so | the default is taken | likewise |
 //! | texts, lists and dictionaries have methods | they have none | [`method`] |
 //! | a dictionary's method named without a call, `x.items is defined`, comes before its key, and `x['items']` after it | a key | [`method`]: true and defined, written without the address that Python gives it |
@@ -99,7 +100,11 @@ fn each(value: &Value) -> Result<Value, Error> {
     if value.is_none() {
         return Err(Error::new(ErrorKind::InvalidOperation, "none is no list to go through"));
     }
-    Ok(value.clone())
+    // A text as it is has no length to a loop, which then knows no last turn.
+    Ok(value.as_str().map_or_else(
+        || value.clone(),
+        |text| text.chars().map(|c| Value::from(c.to_string())).collect(),
+    ))
 }
 
 /// Returns the number of items, none of what is undefined.
