@@ -177,7 +177,7 @@ fn within_the_limit(look: &Look, needs: Option<u64>) -> Result<Looked, Trouble> 
     let end = Instant::now() + LIMIT;
     let (to, results) = mpsc::channel();
     let mine = look.clone();
-    std::thread::spawn(move || {
+    let reader = std::thread::spawn(move || {
         let head = rows(&mine, HEAD);
         let is_all = head.as_ref().is_ok_and(|samples| samples.n_samples < HEAD);
         let goes_on = head.is_ok() && !is_all;
@@ -199,6 +199,10 @@ fn within_the_limit(look: &Look, needs: Option<u64>) -> Result<Looked, Trouble> 
                 samples = (is_enough && needs.is_some()).then_some(read);
             }
             Err(mpsc::RecvTimeoutError::Disconnected) => {
+                // What breaks the reader breaks the check: a scenario is not well for it.
+                if let Err(panic) = reader.join() {
+                    std::panic::resume_unwind(panic);
+                }
                 return Ok(Looked { samples, line: line.unwrap_or_default(), has_tools });
             }
             Err(mpsc::RecvTimeoutError::Timeout) => {
@@ -329,6 +333,15 @@ fn absent(error: &DatasetError, key: &'static str, place: Option<&str>) -> Troub
         // A folder that lacks a part, and a pattern that nothing fits, say it themselves.
         (DatasetError::Missing { .. }, Some(path)) if !path.exists() && !is_pattern(path) => {
             let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            if let Ok(target) = std::fs::read_link(path) {
+                let message = format!(
+                    "{} is a link to {}, which is not there",
+                    whole.display(),
+                    target.display()
+                );
+                let help = "fetch the file again: a cache may have been pruned".to_owned();
+                return Trouble { key, message, help, is_unseen: false };
+            }
             let help = neighbour(&whole).map(|near| format!("did you mean `{near}`?"));
             (format!("there is no file {}", whole.display()), help)
         }

@@ -39,6 +39,8 @@ pub struct Samples {
     pub n_distinct: u64,
     /// Rows left out, by reason.
     pub left_out: Vec<(String, u64)>,
+    /// The first of them that cannot be used: where it is, and why.
+    pub first_bad: Option<String>,
     /// Columns of the first row.
     pub columns: Vec<String>,
     /// Parts that columns of the first row play, with their names.

@@ -406,10 +406,13 @@ fn warm_up_requests(phase: &Phase) -> Option<u64> {
 }
 
 fn too_few(cell: &Cell, phase: &Phase, needed: u64, n_rows: u64, samples: &Samples) -> DataError {
-    let left_out = match told_kinds(&samples.left_out) {
+    let mut left_out = match told_kinds(&samples.left_out) {
         kinds if kinds.is_empty() => kinds,
         kinds => format!("; left out: {kinds}"),
     };
+    if let Some(first) = &samples.first_bad {
+        left_out = format!("{left_out}, the first: {first}");
+    }
     let rows = if n_rows == 1 { "row" } else { "rows" };
     let help = match phase.arrivals {
         ArrivalsPlan::Trace { .. } => {

@@ -405,10 +405,18 @@ fn find_url(
     search: &Search<'_>,
 ) -> Result<Result<Found, Missing>, DatasetError> {
     let Some(sha256) = &plan.sha256 else {
-        return Err(DatasetError::Unclear {
-            name: name.to_owned(),
-            message: "a file from the network needs its `sha256`".to_owned(),
-        });
+        // A digest would not help where nothing is fetched.
+        let message = match address.split_once("://") {
+            Some(("file", path)) => {
+                format!("a file of this machine is named by its path, `{path}`")
+            }
+            Some(("hf", _)) => "a repository of Hugging Face is named by owner and name".to_owned(),
+            Some(("http" | "https", _)) | None => {
+                "a file from the network needs its `sha256`".to_owned()
+            }
+            Some(_) => "only https addresses are fetched: fetch the file, and name its path".into(),
+        };
+        return Err(DatasetError::Unclear { name: name.to_owned(), message });
     };
     let without_query = address.split(['?', '#']).next().unwrap_or(address);
     let file: String = without_query

@@ -276,6 +276,15 @@ fn a_file_from_an_address_is_checked_and_kept() {
     let unpinned = DatasetPlan { sha256: None, ..plan };
     let error = find(&unpinned, &cache, &[]).unwrap_err();
     assert!(error.to_string().ends_with("a file from the network needs its `sha256`"));
+    for (location, expected) in [
+        ("file:///data/x.jsonl", "is named by its path, `/data/x.jsonl`"),
+        ("hf://datasets/a/b", "is named by owner and name"),
+        ("s3://a/x.jsonl", "only https addresses are fetched: fetch the file, and name its path"),
+    ] {
+        let plan = DatasetPlan { location: Some(location.to_owned()), ..unpinned.clone() };
+        let error = find(&plan, &cache, &[]).unwrap_err().to_string();
+        assert!(error.ends_with(expected), "{error}");
+    }
 }
 
 #[test]

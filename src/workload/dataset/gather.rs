@@ -372,6 +372,7 @@ impl<'a> Gathered<'a> {
                 n_distinct(&pool)
             },
             left_out,
+            first_bad: self.tally.first_bad().map(ToString::to_string),
             columns: self.columns,
             roles: self.roles,
             changed: self.tally.changed(),

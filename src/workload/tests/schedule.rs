@@ -220,6 +220,13 @@ fn too_few_rows_are_an_error_unless_they_may_come_again() {
     let left_out = vec![("not readable".to_owned(), 2)];
     let error = workload(&cell, Samples { left_out, ..samples(3, 0) }).unwrap_err();
     assert!(error.message.ends_with("needs 5; left out: 2 not readable"), "{error}");
+    let left_out = vec![("not readable".to_owned(), 1)];
+    let first_bad = Some("x.csv: line 3: not valid UTF-8".to_owned());
+    let error = workload(&cell, Samples { left_out, first_bad, ..samples(3, 0) }).unwrap_err();
+    assert!(
+        error.message.ends_with("1 not readable, the first: x.csv: line 3: not valid UTF-8"),
+        "{error}"
+    );
     let cycled = Samples { cycle: true, ..samples(3, 0) };
     let workload = build(&cell, cycled);
     assert_eq!(rows(&workload, 0), [0, 1, 2, 0, 1]);
