@@ -86,7 +86,7 @@ pub(crate) enum Command {
     Calibrate(CalibrateArgs),
     /// Look at this machine: GPUs, engines, limits, orphans of killed runs
     Doctor(DoctorArgs),
-    /// List, fetch, locate and check data sets
+    /// List, fetch and check data sets, and say where they lie
     #[command(subcommand)]
     Data(DataCommand),
     /// List the engines that can be named, or print one's preset
@@ -787,8 +787,9 @@ pub(crate) struct ScoreArgs {
     /// Relative difference up to which two numbers are the same.
     #[arg(long, value_name = "SHARE", value_parser = tolerance)]
     pub(crate) tolerance: Option<f64>,
-    /// Done to both sides, in order, instead of the scenario's: lowercase, trim, or a pattern
-    /// whose matches are deleted; can be given several times.
+    /// Done to both sides, in order: lowercase, trim, or a pattern whose matches are deleted; can be
+    /// given several times. Without it: the scenario's; for a file, as lm-evaluation-harness does for
+    /// GSM8K: `,`, `$`, all up to `#### ` and a final point are deleted, and case is ignored.
     #[arg(long, value_name = "STEP")]
     pub(crate) normalise: Vec<String>,
     /// Whether extractors see thinking in an answer: strip or keep. Without it each has its own

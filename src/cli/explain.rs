@@ -241,10 +241,25 @@ impl Key {
         let rows = [
             ("means", self.field.doc.to_owned()),
             ("expects", self.field.kind.expected()),
-            ("default", default(&self.path).unwrap_or_else(|| "none".to_owned())),
+            ("default", default(&self.path).unwrap_or_else(|| self.absent())),
             ("example", example.unwrap_or_default()),
         ];
         paragraph(&format!("key {}", self.path.join(".")), &rows)
+    }
+}
+
+impl Key {
+    /// Says what holds where the defaults say nothing: of a score, what its source is graded by.
+    fn absent(&self) -> String {
+        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        match path.as_slice() {
+            ["score", NAME, "extract" | "compare" | "normalise" | "gold"] => {
+                "that of the data set's source; of gsm8k as in the example, and of files, too, \
+                 with `gold = \"whole\"`"
+                    .to_owned()
+            }
+            _ => "none".to_owned(),
+        }
     }
 }
 
