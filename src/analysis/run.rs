@@ -207,6 +207,10 @@ impl<'e> EventsByOwner<'e> {
                 RunEvent::CellFinished { cell, .. } => {
                     by_owner.cells.entry(cell).or_default().push(event);
                 }
+                // What is measured again has no outcome before it is over again.
+                RunEvent::RetryAsked { cells } => {
+                    by_owner.cells.retain(|cell, _| !cells.contains(cell));
+                }
                 _ => {}
             }
         }
@@ -367,6 +371,10 @@ fn run_facts(reader: &RunReader, events: &[EventRecord]) -> RunFacts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::tests::fixture::cell;
+    use crate::plan::cell::ArrivalsPlan;
+    use crate::record::event::{CellOutcome, EngineFailure, FailureClass};
+    use crate::units::Nanos;
 
     #[test]
     fn a_caveat_that_comes_with_many_trials_is_told_once_with_its_count() {
@@ -378,6 +386,33 @@ mod tests {
         let told = run_caveats(&[record("a"), record("b"), record("a"), record("a")]);
         let told: Vec<&str> = told.iter().map(|caveat| &*caveat.what).collect();
         assert_eq!(told, ["a (3 times)", "b"]);
+    }
+
+    #[test]
+    fn a_cell_that_is_measured_again_has_no_outcome_until_it_is_over_again() {
+        let again = cell(ArrivalsPlan::Closed { concurrency: 1 });
+        let other = Cell { id: CellId("other".to_owned()), ..again.clone() };
+        let finished = |of: &Cell, outcome| RunEvent::CellFinished { cell: of.id.clone(), outcome };
+        let failure = EngineFailure {
+            class: FailureClass::ExitedEarly,
+            message: "its guardian ended".to_owned(),
+            exit: None,
+            after: Nanos::ZERO,
+            log_tail: Vec::new(),
+        };
+        let failed = |of| finished(of, CellOutcome::Failed(failure.clone()));
+        let asked = RunEvent::RetryAsked { cells: vec![again.id.clone()] };
+        let check = |more: &[RunEvent], n_expected: usize| {
+            let events = [&[failed(&again), failed(&other)][..], more].concat();
+            let record = |event| EventRecord { seq: 0, unix_ns: 0, event };
+            let events: Vec<EventRecord> = events.into_iter().map(record).collect();
+            let by_owner = EventsByOwner::of(&events);
+            assert_eq!(by_owner.of_cell(&again).count(), n_expected, "{events:?}");
+            assert_eq!(by_owner.of_cell(&other).count(), 1, "{events:?}");
+        };
+        check(&[], 1);
+        check(std::slice::from_ref(&asked), 0);
+        check(&[asked, finished(&again, CellOutcome::Complete)], 1);
     }
 
     #[test]

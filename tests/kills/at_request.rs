@@ -125,7 +125,7 @@ fn a_scored_trial_goes_on_where_it_was_ended_and_its_score_is_that_of_one_that_w
     assert!(8 <= first && first < second && second < third, "{first} {second} {third}");
     finish(&bed);
     assert_measured_once(&bed.path("run"), N);
-    evidence.assert_kept_in(&bed.path("run"));
+    assert_eq!(evidence.assert_kept_in(&bed.path("run")), 0);
     let now: BTreeSet<String> = lines(&bed, "requests.jsonl").into_iter().collect();
     assert!(kept.is_subset(&now), "what was finished first was measured again");
     // The last start was asked what was left, and nothing else; so was each before it, until its end.
@@ -173,7 +173,7 @@ fn a_timed_window_starts_anew_and_the_old_attempt_is_evidence() {
     let n = ended(&bed, SIGKILL, 0, 8);
     let evidence = Evidence::of(&bed.path("run"));
     finish(&bed);
-    evidence.assert_kept_in(&bed.path("run"));
+    assert_eq!(evidence.assert_kept_in(&bed.path("run")), 0);
     let aside = trial(&bed).with_file_name("attempts").join("trial-1-1/requests.jsonl");
     assert!(fs::read_to_string(aside).unwrap().lines().count() >= n);
     assert_eq!(asked(&bed)[1], lines(&bed, "requests.jsonl").len());

@@ -41,19 +41,30 @@ impl Evidence {
         self.complete.keys().filter(|path| path.ends_with("trial.json")).count()
     }
 
-    /// Requires that nothing of it is lost or changed.
-    pub(crate) fn assert_kept_in(&self, run: &Path) {
+    /// Requires that nothing of it is lost or changed. Returns the number of complete trials that were put
+    /// aside as they were: `--retry failed` does so with those whose engine went down.
+    pub(crate) fn assert_kept_in(&self, run: &Path) -> usize {
+        let mut moved = BTreeSet::new();
         for (path, bytes) in &self.complete {
-            assert!(
-                fs::read(path).is_ok_and(|now| now == *bytes),
-                "lost or changed: {}",
-                path.display()
-            );
+            if fs::read(path).is_ok_and(|now| now == *bytes) {
+                continue;
+            }
+            let trial = path.parent().unwrap();
+            let aside = entries(&trial.parent().unwrap().join("attempts"));
+            let is_aside = |attempt: &PathBuf| {
+                fs::read(attempt.join(path.file_name().unwrap())).is_ok_and(|now| now == *bytes)
+            };
+            let is_kept = has_failed_requests(&self.complete[&trial.join("requests.jsonl")])
+                && aside.iter().any(is_aside);
+            let text = String::from_utf8_lossy(bytes);
+            assert!(is_kept, "lost or changed: {}; aside: {aside:?}; was: {text}", path.display());
+            moved.insert(trial);
         }
         let now = Self::of(run);
         let lost: Vec<_> = self.records.difference(&now.records).collect();
         assert!(lost.is_empty(), "{} records are lost", lost.len());
         assert!(now.events.starts_with(&self.events), "events were lost or changed");
+        moved.len()
     }
 }
 
@@ -127,6 +138,11 @@ fn is_complete(trial: &Path) -> bool {
     let text = fs::read_to_string(trial.join("trial.json"));
     let file = text.map(|text| serde_json::from_str::<Value>(&text).unwrap());
     !is_aside(trial) && file.is_ok_and(|file| file["record"]["aborted"].is_null())
+}
+
+fn has_failed_requests(records: &[u8]) -> bool {
+    let outcome = |line| serde_json::from_str::<Value>(line).unwrap()["outcome"].clone();
+    std::str::from_utf8(records).unwrap().lines().any(|line| outcome(line) != "ok")
 }
 
 fn is_ledger(path: &Path) -> bool {

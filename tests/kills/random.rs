@@ -45,6 +45,7 @@ struct Tally {
     n_runs: usize,
     n_in_vain: usize,
     n_complete_at_kills: usize,
+    n_put_aside: usize,
     /// The directories of the runs.
     homes: Vec<PathBuf>,
 }
@@ -127,8 +128,10 @@ fn killed_and_finished(
         seen.push(evidence);
     }
     finish(&bed, &[], N_CELLS, &format!("killed: {kills:?}"));
-    kept(&seen, &run);
-    tally.lock().unwrap().n_runs += 1;
+    let n_put_aside = kept(&seen, &run);
+    let mut tally = tally.lock().unwrap();
+    tally.n_put_aside += n_put_aside;
+    tally.n_runs += 1;
 }
 
 /// Returns the command lines of processes in directories that may be gone.
@@ -144,10 +147,8 @@ fn below(homes: &[PathBuf]) -> Vec<String> {
     processes.filter(is_there).filter_map(|process| command(process).ok()).collect()
 }
 
-fn kept(seen: &[Evidence], run: &Path) {
-    for before in seen {
-        before.assert_kept_in(run);
-    }
+fn kept(seen: &[Evidence], run: &Path) -> usize {
+    seen.iter().map(|before| before.assert_kept_in(run)).sum()
 }
 
 /// Goes on with the run and kills the victim after some time. Returns whether it was still there.
@@ -188,12 +189,14 @@ fn told(tally: &Tally, seed: usize, span: Duration, took: Duration) -> String {
          a run that nobody kills: {:.2} s; all of it: {:.0} s\n\
          nothing complete lost or changed, no record or event lost, nothing measured twice, no \
          process left\n\
-         trials that were complete at a kill, summed: {}; kills that came too late: {}\n\nvictims\n",
+         trials that were complete at a kill, summed: {}, of these put aside after their engine went \
+         down: {}; kills that came too late: {}\n\nvictims\n",
         tally.n_runs,
         env!("CARGO_PKG_VERSION"),
         span.as_secs_f64(),
         took.as_secs_f64(),
         tally.n_complete_at_kills,
+        tally.n_put_aside,
         tally.n_in_vain,
     );
     for (what, n) in &tally.kills {
