@@ -33,6 +33,9 @@ const CELLS_MAX: usize = 40;
 /// Failed and unusable cells that the last screen has room for.
 const LAST_MAX: usize = 5;
 
+/// Lines of all caveats together, for the answer to stay on the screen.
+const CAVEAT_LINES_MAX: usize = 10;
+
 /// Characters that say what was seen, in front of a remedy in the same line.
 const WHAT_MIN: usize = 16;
 
@@ -165,35 +168,53 @@ fn references(screen: &Screen, out: &mut String, view: &ReportView) {
     }
 }
 
-/// Says of each remedy what was seen first; the report files say where, and all. A remedy is never cut.
-/// What was seen has a line of its own where the first caveat has no room for both, and is shortened in
-/// front of the remedy of others.
+/// Says of each remedy what was seen first, in a line at least; the report files say where, and all. A
+/// remedy is whole as long as lines are left for it.
 fn caveats(screen: &Screen, out: &mut String, remedies: &[RemedyView]) {
-    let width = screen.width.map_or(usize::MAX, usize::from);
-    for (at, RemedyView { marks, what, more, advice }) in remedies.iter().enumerate() {
-        let whole = format!("{marks} {what}{more}: {advice}");
-        let n_chars = |texts: &[&String]| texts.iter().map(|it| it.chars().count()).sum::<usize>();
-        let room = width.saturating_sub(n_chars(&[marks, advice]) + 3);
-        if n_chars(&[&whole]) <= width {
-            screen.line(out, &whole, Ink::Plain);
-        } else if at == 0 {
-            let room = width.saturating_sub(n_chars(&[marks, more]) + 2);
-            let what = figure::shortened_text(what, room);
-            screen.line(out, &format!("{marks} {what}{more}:"), Ink::Plain);
-            screen.prose(out, "    ", advice, Ink::Plain);
-        } else if room >= WHAT_MIN {
-            // In how many places goes before what was seen there does.
-            let more_room = room.checked_sub(n_chars(&[more])).filter(|room| *room >= WHAT_MIN);
-            let (what, more) = match more_room {
-                Some(room) => (figure::shortened_text(what, room), more.as_str()),
-                None => (figure::shortened_text(what, room), ""),
-            };
-            screen.line(out, &format!("{marks} {what}{more}: {advice}"), Ink::Plain);
+    let n_shown = remedies.len().min(CAVEAT_LINES_MAX);
+    let mut n_spare = CAVEAT_LINES_MAX - n_shown;
+    for (at, remedy) in remedies.iter().take(n_shown).enumerate() {
+        let mut text = String::new();
+        caveat(screen, &mut text, remedy, at == 0);
+        if let Some(left) = n_spare.checked_sub(text.lines().count() - 1) {
+            n_spare = left;
+            out.push_str(&text);
         } else {
-            let what = figure::shortened_text(what, width * 2 / 5);
-            let text = format!("{what}{more}: {advice}");
-            screen.prose(out, &format!("{marks} "), &text, Ink::Plain);
+            let RemedyView { marks, what, advice, .. } = remedy;
+            let what = figure::shortened_text(what, WHAT_MIN);
+            screen.line(out, &format!("{marks} {what}: {advice}"), Ink::Plain);
         }
+    }
+    more(out, remedies.len(), n_shown);
+}
+
+/// Says of a whole remedy what was seen first: in a line of its own if that is asked and both have no
+/// room in one, else shortened in front of the remedy.
+fn caveat(screen: &Screen, out: &mut String, remedy: &RemedyView, is_first: bool) {
+    let width = screen.width.map_or(usize::MAX, usize::from);
+    let RemedyView { marks, what, more, advice } = remedy;
+    let whole = format!("{marks} {what}{more}: {advice}");
+    let n_chars = |texts: &[&String]| texts.iter().map(|it| it.chars().count()).sum::<usize>();
+    let room = width.saturating_sub(n_chars(&[marks, advice]) + 3);
+    if n_chars(&[&whole]) <= width {
+        screen.line(out, &whole, Ink::Plain);
+    } else if is_first {
+        let room = width.saturating_sub(n_chars(&[marks, more]) + 2);
+        let what = figure::shortened_text(what, room);
+        screen.line(out, &format!("{marks} {what}{more}:"), Ink::Plain);
+        screen.prose(out, "    ", advice, Ink::Plain);
+    } else if room >= WHAT_MIN {
+        // In how many places goes before what was seen there does.
+        let more_room = room.checked_sub(n_chars(&[more])).filter(|room| *room >= WHAT_MIN);
+        let (what, more) = match more_room {
+            Some(room) => (figure::shortened_text(what, room), more.as_str()),
+            None => (figure::shortened_text(what, room), ""),
+        };
+        screen.line(out, &format!("{marks} {what}{more}: {advice}"), Ink::Plain);
+    } else {
+        let what = figure::shortened_text(what, width * 2 / 5);
+        let text = format!("{what}{more}: {advice}");
+        screen.prose(out, &format!("{marks} "), &text, Ink::Plain);
     }
 }
 
@@ -557,24 +578,21 @@ mod tests {
         }
     }
 
+    fn remedies(n: usize) -> Vec<RemedyView> {
+        let remedy = |mark| RemedyView {
+            marks: format!("[{mark}]"),
+            what: format!("thing {mark} was seen that takes {}", "a line ".repeat(9)),
+            more: " (and in 3 more)".to_owned(),
+            advice: format!("Do {mark} things, one {}then look.", "after the other ".repeat(4)),
+        };
+        (1..=n).map(remedy).collect()
+    }
+
     #[test]
-    fn no_remedy_is_cut_however_many_there_are() {
-        let remedies: Vec<RemedyView> = (1..=6)
-            .map(|mark| RemedyView {
-                marks: format!("[{mark}]"),
-                what: format!(
-                    "thing {mark} was seen that takes a line of its own {}",
-                    "to say ".repeat(9)
-                ),
-                more: " (and in 3 more)".to_owned(),
-                advice: format!(
-                    "Do {mark} things one after the other, {}then look.",
-                    "or not, ".repeat(9)
-                ),
-            })
-            .collect();
-        for width in [40, 80, 100] {
+    fn remedies_are_whole_while_lines_are_left_and_each_has_one() {
+        for (width, n) in [(40, 2), (80, 4), (100, 4)] {
             let mut out = String::new();
+            let remedies = remedies(n);
             caveats(&Screen::new(Some(width), false), &mut out, &remedies);
             let told = out.split_whitespace().collect::<Vec<_>>().join(" ");
             for remedy in &remedies {
@@ -585,6 +603,18 @@ mod tests {
                 out.lines().all(|line| line.chars().count() <= width.into()),
                 "{width}:\n{out}"
             );
+        }
+    }
+
+    #[test]
+    fn many_caveats_take_ten_lines_and_each_says_what_was_seen() {
+        for (width, n) in [(40, 9), (80, 9), (100, 10), (100, 13)] {
+            let mut out = String::new();
+            caveats(&Screen::new(Some(width), false), &mut out, &remedies(n));
+            let marked = (1..=n).filter(|mark| out.contains(&format!("[{mark}] thing {mark}")));
+            assert_eq!(marked.count(), n.min(10), "{width}:\n{out}");
+            assert_eq!(out.contains("… and 3 more in the report"), n == 13, "{width}:\n{out}");
+            assert!(out.lines().count() <= if n == 13 { 11 } else { 10 }, "{width}:\n{out}");
         }
     }
 

@@ -17,8 +17,8 @@ use serde_json::json;
 use tempfile::TempDir;
 
 const ROWS: usize = 24;
-/// Lines of a report; each thing that disturbs this machine meanwhile is a caveat of one or two more.
-const REPORT_ROWS: usize = 45;
+/// Lines of a report.
+const REPORT_ROWS: usize = 40;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
