@@ -1,8 +1,8 @@
 //! Two numbers that are one value, the parts of a measure, or two that are the ends of a range.
 
 use crate::score::number::blanks::is_blank;
-use crate::score::number::scan::Token;
 use crate::score::number::sign::is_of_words;
+use crate::score::number::token::Token;
 
 /// Units in which people give parts of one measure, the largest first, each in its forms of one.
 const UNITS: [&[&[&str]]; 9] = [

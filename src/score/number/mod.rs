@@ -9,14 +9,16 @@ mod numeral;
 mod one;
 mod scan;
 mod sign;
+mod token;
 mod value;
 
 pub(super) use blanks::is_blank;
 pub(super) use measures::{is_between, is_compound, is_in_another_unit, is_range};
 pub(super) use notations::{closing, plain};
 pub(super) use one::{Flaw, Front, one, separates};
-pub(super) use scan::{Token, repeats, scan};
+pub(super) use scan::{repeats, scan};
 pub(super) use sign::is_equated;
+pub(super) use token::Token;
 pub(crate) use value::{Number, TOLERANCE};
 
 /// Reads a text that is one number in its dress: currency, percent, unit behind, Markdown and

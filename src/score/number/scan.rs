@@ -7,26 +7,8 @@ use crate::score::number::measures::{is_in_another_unit, is_smaller_unit, says_e
 use crate::score::number::notations::{BREAK, FORMULA, FRACTION, THIN};
 use crate::score::number::numeral::{Numeral, Recurring, numeral, numeral_end, recurring, run};
 use crate::score::number::sign::{is_equated, sign};
+use crate::score::number::token::Token;
 use crate::score::number::value::{Number, TOLERANCE};
-
-/// One number in a text.
-#[derive(Clone, Debug)]
-pub(in crate::score) struct Token {
-    pub number: Number,
-    /// Where it begins: its sign and currency in front belong to it.
-    pub start: usize,
-    /// Where it ends.
-    pub end: usize,
-    /// Whether it is a value of its own: not the 2 of a root of 2, of 2π or of 5^2.
-    pub is_clean: bool,
-}
-
-impl Token {
-    /// Whether it is a root or another formula without a number of its own in front.
-    pub(in crate::score) fn is_symbol(&self, text: &[char]) -> bool {
-        text.get(self.start) == Some(&FORMULA)
-    }
-}
 
 /// Whether the second of two numbers says the first one in another form: `3/4 or 0.75`,
 /// `1/3 ≈ 0.333`, `90 minutes = 1.5 hours`. An amount of money is one that a rounding was asked for.
