@@ -107,6 +107,10 @@ pub fn main() -> ExitCode {
             "error: bench has a defect: {panic}\n  help: please report this with the command and the scenario"
         ));
     }));
+    if let Some(failure) = not_text() {
+        output::message(&failure.render(false));
+        return failure.exit.report();
+    }
     let cli = Cli::try_parse().unwrap_or_else(|error| with_set(error).exit());
     let colour = cli.color;
     output::choose(colour);
@@ -123,6 +127,17 @@ pub fn main() -> ExitCode {
     exit.report()
 }
 
+/// Refuses arguments, and a working directory, that no record and no order to a guardian can hold.
+fn not_text() -> Option<Failure> {
+    let cwd = std::env::current_dir().map(PathBuf::into_os_string).ok();
+    let word = std::env::args_os().skip(1).chain(cwd).find(|word| word.to_str().is_none())?;
+    let message = format!("{} is not UTF-8", word.to_string_lossy());
+    Some(
+        Failure::new(Exit::Usage, message)
+            .help("records hold paths as text: give it a name in UTF-8, or a link that has one"),
+    )
+}
+
 /// Says how a key of a scenario is given where somebody writes it as an option of its own.
 fn with_set(mut error: clap::Error) -> clap::Error {
     let option = match error.get(ContextKind::InvalidArg) {
@@ -131,8 +146,8 @@ fn with_set(mut error: clap::Error) -> clap::Error {
         }
         _ => return error,
     };
-    let takes_sets = std::env::args().nth(1).is_some_and(|command| {
-        let command = Cli::command().find_subcommand(&command).cloned();
+    let takes_sets = std::env::args_os().nth(1).is_some_and(|command| {
+        let command = Cli::command().find_subcommand(command).cloned();
         command.is_some_and(|it| it.get_arguments().any(|known| known.get_id() == "sets"))
     });
     let way = scenario::overrides::way_to(&option).filter(|_| takes_sets);

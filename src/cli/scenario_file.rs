@@ -190,9 +190,13 @@ fn way_out(path: &Path) -> Option<String> {
 }
 
 fn read_text(path: &Path, text: &str, profile: Option<&str>, sets: &[String]) -> Read {
-    let is_override =
-        |(name, _): &(String, String)| name.starts_with("BENCH_") && !OTHERS.contains(&&**name);
-    let env: Vec<(String, String)> = std::env::vars().filter(is_override).collect();
+    let overrides = std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.into_string().ok()?;
+        let is_one = name.starts_with("BENCH_") && !OTHERS.contains(&&*name);
+        // A value that is no text is wrong as one.
+        is_one.then(|| (name, value.to_string_lossy().into_owned()))
+    });
+    let env: Vec<(String, String)> = overrides.collect();
     scenario::read(&Input {
         path,
         text,

@@ -2,6 +2,7 @@
 //! gates without data.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -203,4 +204,23 @@ fn a_full_disk_before_a_run_is_told_with_74_or_73_and_nothing_is_started() {
     let Some(told) = in_a_name_space(&home, mount, &args) else { return };
     assert!(matches!(told.code, Some(73 | 74)), "{told}");
     told.says(&["No space left on device", "help: "]).says_not("starting sim");
+}
+
+#[test]
+fn what_is_not_utf8_is_told_and_a_variable_of_others_does_no_harm() {
+    let home = Home::new();
+    let odd = std::ffi::OsStr::from_bytes(b"caf\xe9");
+    let args = ["check", "s.toml"];
+    let output = home.command(&args).env("X", odd).env("TMPDIR", odd).output().unwrap();
+    Told::of(&args, &output).ends_with(0);
+    let output = home.command(&args).env("BENCH_SEED", odd).output().unwrap();
+    Told::of(&args, &output).ends_with(78).says(&["`seed`", "BENCH_SEED:1"]);
+    let args = ["run", "s.toml", "--out"];
+    let output = home.command(&args).arg(odd).output().unwrap();
+    Told::of(&args, &output).ends_with(2).says(&["is not UTF-8"]).has_way_out();
+    let folder = home.path("").join(odd);
+    fs::create_dir(&folder).unwrap();
+    let args = ["run", "../s.toml"];
+    let output = home.command(&args).current_dir(&folder).output().unwrap();
+    Told::of(&args, &output).ends_with(2).says(&["is not UTF-8"]).has_way_out();
 }
