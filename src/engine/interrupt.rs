@@ -15,6 +15,10 @@ use signal_hook::iterator::Signals;
 
 /// Signals that end a run.
 const ENDING: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
+/// Signals that would end the program and ask for nothing: a batch system warns by the first two, and
+/// a write beyond the largest file fails by itself. Caught rather than ignored: an engine inherits
+/// what is ignored.
+const PASSING: [i32; 3] = [libc::SIGUSR1, libc::SIGUSR2, libc::SIGXFSZ];
 /// Time in which somebody who can end the run in order has to notice a signal. Waits look every
 /// 50 ms; what looks at nothing for a second computes, or hangs.
 const NOTICE_LIMIT: Duration = Duration::from_secs(1);
@@ -65,12 +69,13 @@ impl Interrupt {
     pub fn install(leave: impl Fn(i32) + Send + 'static) -> io::Result<Self> {
         let interrupt = Self::new();
         let ignored = Status::from_file("/proc/self/status").map_err(io::Error::other)?.sigign;
-        let caught = ENDING.into_iter().filter(|number| ignored & (1 << (number - 1)) == 0);
+        let all = ENDING.into_iter().chain(PASSING);
+        let caught = all.filter(|number| ignored & (1 << (number - 1)) == 0);
         let mut signals = Signals::new(caught)?;
         let (raised, watched) = (interrupt.clone(), interrupt.clone());
         let (first, came) = channel();
         thread::Builder::new().name("signals".to_owned()).spawn(move || {
-            for signal in &mut signals {
+            for signal in signals.forever().filter(|signal| !PASSING.contains(signal)) {
                 raised.raise(signal);
                 // Later ones are counted, and the other thread looks at the count.
                 let _ = first.send(());

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal::{SIGINT, SIGKILL};
+use nix::sys::signal::Signal::{SIGINT, SIGKILL, SIGUSR1, SIGUSR2, SIGXFSZ};
 
 use crate::bed::{Bed, Ended, SCENARIO, send};
 
@@ -194,4 +194,18 @@ fn ctrl_c_ends_a_start_and_a_second_one_does_not_wait_for_the_engines_grace() {
         bed.wait_for("run", "engine-starting", 2);
     });
     ended.says("bench resume ");
+}
+
+#[test]
+fn a_warning_of_a_batch_system_ends_no_run() {
+    let bed = Bed::new();
+    bed.write(&SCENARIO.replace("[1, 2]", "[1]").replace("9ms", "60ms"));
+    let mut command = bed.command(&["run", "s.toml", "--fail-on", "failed", "--out", "run"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    bed.wait_for("run", "phase-started", 2);
+    for signal in [SIGUSR1, SIGUSR2, SIGXFSZ] {
+        send(signal, child.id());
+    }
+    Ended::of(&child.wait_with_output().unwrap()).expect(0);
+    assert_eq!(bed.summary("run")["complete"], true);
 }
