@@ -22,7 +22,7 @@ pub(crate) fn look(path: &Path, text: &str) -> Option<(Examined, String)> {
     let lies_with_presets =
         path.parent().and_then(Path::file_name).is_some_and(|dir| dir == BESIDE);
     let is_of_engine = has(&OF_ENGINE) || lies_with_presets && !table.is_empty();
-    if !is_of_engine || has(&OF_SCENARIO) {
+    if !is_of_engine || is_scenario(&table) {
         return None;
     }
     let file = path.file_name()?.to_str()?;
@@ -37,4 +37,9 @@ pub(crate) fn look(path: &Path, text: &str) -> Option<(Examined, String)> {
     );
     let at = path.with_file_name("scenario.toml");
     Some((scenario_file::examine(&at, &scenario, None, &[]), name.to_owned()))
+}
+
+/// Whether a table has a section without which a text is no scenario.
+pub(crate) fn is_scenario(table: &Table) -> bool {
+    OF_SCENARIO.iter().any(|key| table.contains_key(*key))
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::cli::args::PresetsArgs;
+use crate::cli::check_preset;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output;
@@ -56,17 +57,41 @@ pub(crate) fn all() -> Vec<Found> {
     found
 }
 
+/// Whether a word is a preset of the program in another spelling: `llama.cpp` is `llama_cpp`.
+pub(crate) fn is_named(word: &str) -> bool {
+    EMBEDDED.iter().any(|(name, _)| *name == folded(word))
+}
+
+fn folded(word: &str) -> String {
+    word.replace(['-', '.'], "_")
+}
+
 /// Returns the preset that a command line means: `llama-cpp` is `llama_cpp`, and `engines/own.toml`
 /// a file.
 pub(crate) fn named(wanted: &str) -> Result<Found, Failure> {
     if is_path(wanted) {
-        return of_file(Path::new(wanted)).map_err(|source| {
+        let is_toml = Path::new(wanted).extension().is_some_and(|ending| ending == "toml");
+        if !is_toml {
+            let message = format!("{wanted} is neither a URL nor an engine with a preset");
+            let engine = if wanted.ends_with(".gguf") { "llama_cpp" } else { "vllm" };
+            return Err(Failure::new(Exit::Usage, message).help(format!(
+                "name the engine before its model: `{engine} {wanted}`; `bench presets` lists them"
+            )));
+        }
+        let found = of_file(Path::new(wanted)).map_err(|source| {
             Failure::input(format!("failed to read the preset {wanted}: {source}"))
                 .help("`bench presets` lists those that have a name")
-        });
+        })?;
+        if check_preset::is_scenario(&found.table()) {
+            let message = format!("{wanted} is a scenario, and no preset of an engine");
+            return Err(
+                Failure::new(Exit::Usage, message).help(format!("measure it: bench run {wanted}"))
+            );
+        }
+        return Ok(found);
     }
     let mut known = all();
-    let folded = wanted.replace('-', "_");
+    let folded = folded(wanted);
     let at = [wanted, &folded].iter().find_map(|name| known.iter().position(|it| it.name == *name));
     if let Some(at) = at {
         return Ok(known.swap_remove(at));
@@ -139,6 +164,15 @@ impl Found {
         collect_texts(table.get("argv"), &mut words);
         let is_model = |word: &String| matches!(word.as_str(), "{{ model }}" | "{{ model_path }}");
         !table.contains_key("model") && words.iter().any(is_model)
+    }
+
+    /// Whether its command names a file of weights, and no model by its name alone.
+    pub(crate) fn takes_weights(&self) -> bool {
+        let table = self.table();
+        let mut words = Vec::new();
+        collect_texts(table.get("argv"), &mut words);
+        let has = |name: &str| words.iter().any(|word| word == name);
+        has("{{ model_path }}") && !has("{{ model }}") && !table.contains_key("model-path")
     }
 
     /// Refuses precisions of a command line that it has no arguments for.

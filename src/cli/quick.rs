@@ -151,8 +151,11 @@ fn is_told(args: &QuickArgs) -> bool {
 /// Whether a target is the place of a server rather than the name of an engine.
 pub(crate) fn is_url(target: &str) -> bool {
     let is_toml = Path::new(target).extension().is_some_and(|ending| ending == "toml");
-    let is_host = target.starts_with("localhost") || target.contains([':', '.']);
-    target.contains("://") || is_host && !is_toml
+    let host = target.split('/').next().unwrap_or_default();
+    // `Qwen/Qwen2.5-7B` and `llama.cpp` are none, and a path begins with `.`.
+    let is_host = host.starts_with("localhost") || host.contains(':') || host.contains('.');
+    let is_other = host.is_empty() || host.starts_with('.') || presets::is_named(target);
+    target.contains("://") || is_host && !is_toml && !is_other
 }
 
 /// Returns the URL below which `/v1/…` lies.
@@ -289,6 +292,12 @@ fn of_preset(args: &QuickArgs) -> Result<Starter, Failure> {
     if model.is_none() && found.needs_model() {
         let help = format!("name it behind the engine: bench quick {preset} MODEL");
         return Err(found.no_model(&help));
+    }
+    if let Some(model) = model.as_ref().filter(|model| found.takes_weights() && !is_path(model)) {
+        let message =
+            format!("{preset} serves a file of weights, and {model} is none that is here");
+        return Err(Failure::new(Exit::Usage, message)
+            .help(format!("name the file: bench quick {preset} ./model.gguf")));
     }
     let model_on = model.as_ref().map_or_else(String::new, |model| format!("{model} on "));
     Ok(Starter {
@@ -656,5 +665,7 @@ mod tests {
         check(" HTTP://h:1 ", "http://h:1");
         assert!(!is_url("./own.toml") && !is_url("engines/own.toml") && !is_url("own.toml"));
         assert!(!is_url("vllm") && !is_url("llama-cpp") && !is_url("sim"));
+        assert!(!is_url("Qwen/Qwen2.5-7B") && !is_url("./model.gguf") && !is_url("llama.cpp"));
+        assert!(!is_url("/models/a.gguf") && !is_url("../a.b"));
     }
 }

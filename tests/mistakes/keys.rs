@@ -356,3 +356,20 @@ fn a_preset_is_checked_as_one_and_init_takes_a_url_where_it_takes_an_engine() {
     home.bench(&url).ends_with(0);
     home.bench(&["check", "url.toml"]).ends_with(0);
 }
+
+#[test]
+fn a_first_word_of_quick_that_is_a_model_or_a_scenario_is_told_as_that() {
+    let home = Home::new();
+    for (args, said) in [
+        (&["Qwen/Qwen2.5-7B"][..], "`vllm Qwen/Qwen2.5-7B`"),
+        (&["Qwen/Qwen3-4B"], "`vllm Qwen/Qwen3-4B`"),
+        (&["./model.gguf"], "`llama_cpp ./model.gguf`"),
+        (&["llama_cpp", "Qwen/Qwen3-4B"], "bench quick llama_cpp ./model.gguf"),
+        (&["s.toml"], "bench run s.toml"),
+    ] {
+        let told = home.bench(&[&["quick", "--dry-run"], args].concat());
+        told.ends_with(2).says(&[said]).has_errors(1);
+    }
+    let told = home.bench(&["quick", "llama.cpp", "./m.gguf", "--dry-run"]);
+    told.ends_with(0).says(&["m.gguf on llama_cpp"]);
+}
