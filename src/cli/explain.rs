@@ -20,6 +20,8 @@ use crate::scenario::spec::{EngineSpec, MATRIX, OPTIONS, ScenarioSpec};
 
 /// Caveats that a sentence is taken for at most.
 const CAVEATS_MAX: usize = 3;
+/// The last of the real-time signals. Source: signal(7).
+const LAST_SIGNAL: u8 = 64;
 /// Stands in a path for a name of the user's choice.
 const NAME: &str = "NAME";
 
@@ -93,8 +95,6 @@ fn paragraph(head: &str, rows: &[(&str, String)]) -> String {
 
 fn exit_code(word: &str) -> Option<String> {
     let code: u8 = word.parse().ok()?;
-    /// Source: signal(7): the last of the real-time signals.
-    const LAST_SIGNAL: u8 = 64;
     let by_signal = || (129..=128 + LAST_SIGNAL).contains(&code).then(|| Exit::Signal(code - 128));
     let exit = Exit::ALL.iter().copied().find(|exit| exit.code() == code).or_else(by_signal)?;
     let (meaning, next) = exit.meaning();

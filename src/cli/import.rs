@@ -132,7 +132,7 @@ fn take(path: &Path, args: &ImportArgs, found: &mut Vec<Found>) -> Result<(), Fa
 fn spread(n_gpus: Option<u32>, n_replicas: u32) -> [u32; 3] {
     let n_replicas = n_replicas.max(1);
     match n_gpus.unwrap_or(n_replicas) {
-        n_gpus if n_gpus % n_replicas == 0 => [n_gpus / n_replicas, 1, n_replicas],
+        n_gpus if n_gpus.is_multiple_of(n_replicas) => [n_gpus / n_replicas, 1, n_replicas],
         n_gpus => [n_gpus, 1, 1],
     }
 }

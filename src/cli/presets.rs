@@ -70,10 +70,10 @@ fn folded(word: &str) -> String {
 /// a file.
 pub(crate) fn named(wanted: &str) -> Result<Found, Failure> {
     if is_path(wanted) {
-        let is_toml = Path::new(wanted).extension().is_some_and(|ending| ending == "toml");
-        if !is_toml {
+        let ends_with = |ending: &str| Path::new(wanted).extension().is_some_and(|it| it == ending);
+        if !ends_with("toml") {
             let message = format!("{wanted} is neither a URL nor an engine with a preset");
-            let engine = if wanted.ends_with(".gguf") { "llama_cpp" } else { "vllm" };
+            let engine = if ends_with("gguf") { "llama_cpp" } else { "vllm" };
             return Err(Failure::new(Exit::Usage, message).help(format!(
                 "name the engine before its model: `{engine} {wanted}`; `bench presets` lists them"
             )));

@@ -132,9 +132,10 @@ fn meant_as_a_key(name: &str, rest: &str, layers: &Layers) -> Option<Diagnostic>
     }
     let near = nearest(rest, ScenarioSpec::FIELDS.iter().map(|field| field.key));
     if let Some(field) = near.and_then(|near| field(ScenarioSpec::FIELDS, near)) {
-        let meant = match is_section(field) {
-            true => spelling(field, "KEY"),
-            false => format!("{PREFIX}{}", field.key).to_ascii_uppercase().replace('-', "_"),
+        let meant = if is_section(field) {
+            spelling(field, "KEY")
+        } else {
+            format!("{PREFIX}{}", field.key).to_ascii_uppercase().replace('-', "_")
         };
         return Some(sets_no_key(name).help(format!("did you mean `{meant}`?")));
     }

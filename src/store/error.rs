@@ -225,10 +225,12 @@ impl StoreError {
 }
 
 fn not_a_run(path: &Path, exists: bool) -> String {
-    let why = match exists {
-        true if path.is_file() => "is a file, and a run is a directory",
-        true => "is not a run directory: it has no run.json",
-        false => "does not exist",
+    let why = if !exists {
+        "does not exist"
+    } else if path.is_file() {
+        "is a file, and a run is a directory"
+    } else {
+        "is not a run directory: it has no run.json"
     };
     format!("{} {why}", path.display())
 }
