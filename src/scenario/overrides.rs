@@ -174,13 +174,13 @@ fn with_single_underscores(rest: &str, layers: &Layers) -> Option<String> {
         Some((section, rest))
     })?;
     let names = layers.names(&[section.key]);
-    let named = names.iter().filter(|_| matches!(section.kind, Kind::Named(..))).find_map(|name| {
+    let known = names.iter().filter(|_| matches!(section.kind, Kind::Named(..))).find_map(|name| {
         let folded = name.to_ascii_lowercase().replace('-', "_");
         let key = rest.strip_prefix(&folded)?.strip_prefix('_')?;
         Some(format!("{PREFIX}{}__{folded}__{key}", section.key).to_ascii_uppercase())
     });
     let rest = if matches!(section.kind, Kind::Named(..)) { "KEY" } else { rest };
-    Some(named.unwrap_or_else(|| spelling(section, rest)))
+    Some(known.unwrap_or_else(|| spelling(section, rest)))
 }
 
 /// Returns the dotted key of a scenario that a word names: one at the top, or one of a section.

@@ -99,8 +99,8 @@ pub(crate) fn draw(grid: &Grid) -> String {
                     svg.text(place, Anchor::Middle, "q", "–");
                     continue;
                 };
-                let share = (it.value / low).ln() / (high / low).ln();
-                let shade = if it.value > 0.0 { share } else { 0.0 };
+                let part = (it.value / low).ln() / (high / low).ln();
+                let shade = if it.value > 0.0 { part } else { 0.0 };
                 // Grey, for colour tells alternatives.
                 let style = format!("class=\"n\" fill-opacity=\"{:.2}\"", 0.05 + 0.4 * shade);
                 let label = it.text(&format!(" {}", grid.unit));
