@@ -31,25 +31,26 @@ impl Supply for Queue {
 /// load thread is gone.
 ///
 /// Where the clock drives the loop, the threads get requests in turn. Where answers drive it, a
-/// faster thread gets more of them.
+/// faster thread gets more of them. Returns whether the threads were given all that there was.
 pub(crate) fn feed(
     arrivals: Arrivals,
     requests: &mut (dyn Iterator<Item = Request> + Send),
     share: Share,
     queues: &[SyncSender<Box<Due>>],
-) {
+) -> bool {
     let n_open = if arrivals.is_driven_by_answers() { queues.len() } else { 1 };
     if share.is_empty() {
-        return;
+        return true;
     }
     let (place, of) = (share.place as usize, share.of as usize);
     for (turn, offset) in arrivals.skip(place).step_by(of).enumerate() {
         let n_of_others = if turn == 0 { place } else { of - 1 };
-        let Some(request) = requests.nth(n_of_others) else { return };
+        let Some(request) = requests.nth(n_of_others) else { return true };
         if !offer(Box::new(Due { offset, request }), queues, turn, n_open) {
-            return;
+            return false;
         }
     }
+    true
 }
 
 /// Puts a request into the first queue with room, of `n_open` queues from `turn` on.

@@ -387,12 +387,12 @@ fn run_round<C: Client + Send>(
     let requests = &mut phase.requests;
     let barrier = Barrier::new(n_threads + 1);
     let start_ns = AtomicU64::new(0);
-    let (tallies, start, cost) = thread::scope(|scope| {
+    let (tallies, start, cost, gave_all) = thread::scope(|scope| {
         let (senders, queues): (Vec<_>, Vec<_>) = (0..n_threads)
             .map(|_| sync_channel(n_ahead.div_ceil(n_threads)))
             .map(|(sender, receiver)| (sender, Queue(receiver)))
             .unzip();
-        scope.spawn(move || feed(arrivals, &mut **requests, share, &senders));
+        let feeder = scope.spawn(move || feed(arrivals, &mut **requests, share, &senders));
         let threads: Vec<_> = drivers
             .iter_mut()
             .zip(gates)
@@ -419,13 +419,10 @@ fn run_round<C: Client + Send>(
         let start = agreed.unwrap_or(begun.at + lead(n_warm));
         start_ns.store(start.0, Ordering::Release);
         barrier.wait();
-        let join = |thread: thread::ScopedJoinHandle<'_, _>| {
-            thread.join().expect("a load thread does not panic")
-        };
-        let tallies: Vec<(Tally, Nanos)> = threads.into_iter().map(join).collect();
+        let tallies: Vec<(Tally, Nanos)> = threads.into_iter().map(joined).collect();
         let load_cpu = tallies.iter().map(|(_, cpu)| *cpu).sum();
         let cost = begun.cost_until(Edge::now(hall.epoch), load_cpu);
-        (tallies, start, cost)
+        (tallies, start, cost, joined(feeder))
     });
     let tally = tallies.iter().map(|(tally, _)| *tally).reduce(Tally::and).unwrap_or_default();
     let last_sent = tally.last_sent.unwrap_or(start);
@@ -434,12 +431,18 @@ fn run_round<C: Client + Send>(
         (None, Some(last_due)) => (start + last_due).max(tally.last_turn.unwrap_or(start)),
         (None, None) => last_sent,
     };
+    // Without a request that it could send, a loop that is driven by answers is over with the last one.
+    let is_over = stop_after.is_some() && gave_all && tally.drained < planned;
     let stopped = match tally.known_at {
-        _ if tally.interrupted => tally.drained,
+        _ if tally.interrupted || is_over => tally.drained,
         Some(known_at) => known_at.min(planned),
         None => planned,
     };
     RoundRun { start, stopped, tally, cost }
+}
+
+fn joined<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().expect("a load thread does not panic")
 }
 
 fn lead(n_streams: u32) -> Nanos {

@@ -45,6 +45,8 @@ pub(crate) enum ToTheEnd {
     FewWaves,
     /// All requests were due at one instant.
     NoDuration,
+    /// A closed loop that was to last for a time had no more requests before it was over.
+    RanOut,
 }
 
 /// Waves of a closed loop below which there is no steady state to cut out.
@@ -198,6 +200,10 @@ fn to_the_end(record: &PhaseRecord, phase: Option<&Phase>) -> Option<ToTheEnd> {
             Some(ToTheEnd::FewWaves)
         }
         _ if record.stopped <= record.started => Some(ToTheEnd::NoDuration),
+        // While there are requests, some are under way when the time is over.
+        Some(ArrivalsPlan::Closed { .. }) if record.drained == record.stopped => {
+            Some(ToTheEnd::RanOut)
+        }
         _ => None,
     }
 }
@@ -233,6 +239,18 @@ mod tests {
         assert_eq!(window.overlap(ms(10), ms(90)), ms(0));
         assert!(!window.measures_phase(0) && window.measures_phase(1));
         assert!(!window.measures_phase(2));
+    }
+
+    #[test]
+    fn a_closed_loop_that_was_over_with_its_last_answer_ran_out_of_requests() {
+        let of = |drained| {
+            let mut trial = trial(&[phase_record(PhaseKind::Measure, 100, 300, drained)]);
+            trial.phases[0].n_scheduled = 100;
+            let window = Window::of(&trial, &cell(ArrivalsPlan::Closed { concurrency: 4 }));
+            (window.duration(), window.to_the_end)
+        };
+        assert_eq!(of(300), (ms(200), Some(ToTheEnd::RanOut)));
+        assert_eq!(of(301), (ms(200), None));
     }
 
     /// The phase lasts 100 ms, and its last answer ends 50 ms later.

@@ -440,6 +440,23 @@ fn a_phase_of_a_duration_sends_no_turn_behind_its_end() {
 }
 
 #[test]
+fn a_closed_loop_of_a_duration_ends_with_its_last_answer_where_its_requests_run_out() {
+    let server = serve(|_| stream(1, Duration::from_millis(20)));
+    let of = |n_requests| {
+        let duration = Some(Nanos::from_millis(400));
+        let plan = Phase { duration, ..phase(ArrivalsPlan::Closed { concurrency: 2 }, n_requests) };
+        let (report, records) = run(trial(&server.url, vec![load(plan, 0)]));
+        let phase = &report.phases[0];
+        (phase.stopped - phase.started, phase.drained - phase.started, records.len())
+    };
+    let (stopped, drained, n) = of(4);
+    assert!(stopped == drained && drained < Nanos::from_millis(400), "{stopped:?} {drained:?}");
+    assert_eq!(n, 4);
+    let (stopped, drained, _) = of(1_000);
+    assert!(stopped == Nanos::from_millis(400) && drained >= stopped, "{stopped:?} {drained:?}");
+}
+
+#[test]
 fn a_warm_up_goes_on_until_it_is_steady() {
     let server = serve(|_| stream(1, Duration::ZERO));
     let plan = Phase {

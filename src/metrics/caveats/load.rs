@@ -114,8 +114,16 @@ pub(super) fn no_steady_state(case: &Case<'_>) -> Option<Caveat> {
             "fewer than two waves of requests: there is no steady state, and ramp and drain are in the rates"
         }
         ToTheEnd::NoDuration => "all requests were due at once: ramp and drain are in the rates",
+        ToTheEnd::RanOut => {
+            "there was no more request to send before the phase's time was over: ramp and drain are in \
+             the rates"
+        }
     };
-    let advice = "Send several times as many requests as there are streams.";
+    let advice = if why == ToTheEnd::RanOut {
+        "Set `cycle = true` in the data set, or give it more rows or the phase more requests."
+    } else {
+        "Send several times as many requests as there are streams."
+    };
     Some(caveat(
         "no-steady-state",
         what.to_owned(),
