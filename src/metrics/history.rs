@@ -298,7 +298,7 @@ impl Tries {
         let mut found: Vec<Unmeasured> = Vec::new();
         for ((_, rank), one) in self.0 {
             let states = || one.runs.iter().filter_map(|(at, it)| Some((*at, it.as_ref()?)));
-            let Some((_, (state, why))) = states().last() else { continue };
+            let Some((_, (state, why))) = states().next_back() else { continue };
             if states().count() == one.runs.len()
                 && states().all(|(_, it)| it.0 == CellStatus::Skipped)
             {
@@ -348,11 +348,14 @@ fn alternative(cell: &CellSummary) -> String {
     if keys.is_empty() { "all cells".to_owned() } else { sides::name(&keys, &values) }
 }
 
+/// What a cell was asked, where its summary says it, and its place.
+type Asked<'a> = (Option<&'a str>, usize);
+
 /// The cells of a history, each with its place.
 #[derive(Default)]
 struct KnownCells<'a> {
     /// Scenario and name → what cells of this name were asked, and their places.
-    by_name: HashMap<(&'a str, &'a str), Vec<(Option<&'a str>, usize)>>,
+    by_name: HashMap<(&'a str, &'a str), Vec<Asked<'a>>>,
     n: usize,
 }
 
@@ -621,7 +624,7 @@ mod tests {
 
         let (unmeasured, one) = told(&[ok(), invalid(), ok()]);
         let [number] = &unmeasured[..] else { panic!("{unmeasured:?}") };
-        assert_eq!(number.quantities, [p50.clone()], "the throughput is believed");
+        assert_eq!(number.quantities, std::slice::from_ref(&p50), "the throughput is believed");
         assert_eq!((number.state, number.since), (CellStatus::Invalid, None));
         assert_eq!((one.values[1], one.states[1]), (None, Some(CellStatus::Invalid)));
 

@@ -356,18 +356,9 @@ impl Conductor<'_> {
     ) -> Result<Vec<String>, RunError> {
         let launch = &self.plan.launches[&session.launch].clone();
         let mut engine: Option<Engine> = None;
-        for _ in 0..launch.extra_starts {
-            if self.interrupt.is_raised() {
-                return Ok(Vec::new());
-            }
-            if let Ok(started) =
-                self.start(&session.launch, launch, &self.cell(&session.trials[0].0))?
-            {
-                let left_behind = self.stop(&session.launch, started)?;
-                if !left_behind.is_empty() {
-                    return Ok(left_behind);
-                }
-            }
+        let left_behind = self.extra_starts(session, launch)?;
+        if self.interrupt.is_raised() || !left_behind.is_empty() {
+            return Ok(left_behind);
         }
         let mut trials = TrialsLeft::from(session.trials.clone());
         let mut order = None;
@@ -459,6 +450,27 @@ impl Conductor<'_> {
             Some(engine) => self.stop(&session.launch, engine),
             None => Ok(Vec::new()),
         }
+    }
+
+    /// Starts an engine for its load time alone, as often as is asked for; returns what a stop left behind.
+    fn extra_starts(
+        &mut self,
+        session: &EngineSession,
+        launch: &Launch,
+    ) -> Result<Vec<String>, RunError> {
+        for _ in 0..launch.extra_starts {
+            if self.interrupt.is_raised() {
+                break;
+            }
+            let first = self.cell(&session.trials[0].0);
+            if let Ok(started) = self.start(&session.launch, launch, &first)? {
+                let left_behind = self.stop(&session.launch, started)?;
+                if !left_behind.is_empty() {
+                    return Ok(left_behind);
+                }
+            }
+        }
+        Ok(Vec::new())
     }
 
     /// Takes the next trial of a session: under a budget, of the cell that tells most.

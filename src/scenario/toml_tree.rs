@@ -69,7 +69,7 @@ impl Document {
                     .help("data sets belong into files of their own, named by `location`"),
             );
             // Nothing of it is known.
-            return Self { source, root: empty(), broken: vec![0..0] };
+            return Self { source, root: empty(), broken: vec![Range::default()] };
         }
         let source = Arc::new(SourceText { name: name.into(), text: text.into() });
         let (table, mut errors) = DeTable::parse_recoverable(text);

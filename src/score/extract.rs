@@ -39,7 +39,7 @@ pub(crate) struct Extractor {
 enum How {
     /// Patterns in order; the first that matches counts.
     Patterns(Vec<(Regex, Take)>),
-    Choice(Choice),
+    Choice(Box<Choice>),
     Number,
     /// A gold is its number: what else it holds makes it another answer.
     NumberOfGold,
@@ -72,7 +72,7 @@ impl Extractor {
             ExtractorPlan::Number => How::Number,
             ExtractorPlan::AnswerIs => one(ANSWER_IS, Take::First)?,
             ExtractorPlan::Regex { pattern, take, .. } => one(pattern, *take)?,
-            ExtractorPlan::Choice => How::Choice(Choice::new()?),
+            ExtractorPlan::Choice => How::Choice(Box::new(Choice::new()?)),
             ExtractorPlan::FirstLine => one(FIRST_LINE, Take::First)?,
             ExtractorPlan::AnswerLetter => one(ANSWER_LETTER, Take::First)?,
             ExtractorPlan::JsonField(field) => How::JsonField(field.clone()),

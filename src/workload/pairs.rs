@@ -12,7 +12,7 @@ use crate::workload::rows;
 const QUESTIONS: [&str; 4] = ["question", "prompt", "problem", "input"];
 
 /// Columns of a file of samples that lm-evaluation-harness wrote: it has each document once for each
-/// filter, with the same answers (`evaluate` of lm_eval 0.4).
+/// filter, with the same answers (`evaluate` of `lm_eval` 0.4).
 const DOCUMENT: &str = "doc_id";
 const FILTER: &str = "filter";
 

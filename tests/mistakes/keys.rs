@@ -189,11 +189,8 @@ fn an_empty_file_is_told_once_and_what_is_empty_beneath_a_scenario_hides_nothing
             home.bench(&[command, "s.toml"]).ends_with(78).says(&["says nothing"]).has_errors(1);
         }
         // An empty preset is one without a command.
-        let bare = SCENARIO
-            .lines()
-            .filter(|line| !line.starts_with("argv"))
-            .map(|line| format!("{line}\n"))
-            .collect::<String>();
+        let bare: String =
+            SCENARIO.split_inclusive('\n').filter(|line| !line.starts_with("argv")).collect();
         let home = Home::of(&bare);
         home.write("engines/mine.toml", text);
         for command in ["check", "plan", "run"] {

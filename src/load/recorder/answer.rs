@@ -1,5 +1,7 @@
 //! The content of one response, event by event.
 
+use std::borrow::Cow;
+
 use crate::load::recorder::engine_stamps::{sent_ns, true_ttft};
 use crate::load::recorder::unread::Unread;
 use crate::load::transport::exchange::BlockRead;
@@ -72,7 +74,7 @@ impl InParts {
             (chunk.text, chunk.halves) = Default::default();
         }
         if self.reasoning {
-            chunk.reasoning = Default::default();
+            chunk.reasoning = Cow::default();
         }
         chunk.tool_call &= !self.call;
         if is_again {

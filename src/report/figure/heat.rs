@@ -16,14 +16,14 @@ pub(crate) struct Grid {
     /// Names of the columns.
     pub columns: Vec<String>,
     /// Names of the rows and their values, one per column.
-    pub rows: Vec<(String, Vec<Option<Value>>)>,
+    pub rows: Vec<(String, Vec<Option<Entry>>)>,
     /// Unit of the values.
     pub unit: String,
 }
 
 /// A value, and whether it is doubtful or INVALID.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Value {
+pub(crate) struct Entry {
     /// The value.
     pub value: f64,
     /// Whether it is to be doubted.
@@ -44,7 +44,7 @@ const COLUMN_MAX: f64 = 110.0;
 /// Room for the names of columns above each part.
 const HEADER: f64 = 26.0;
 
-impl Value {
+impl Entry {
     /// Returns it as text, with the marks of a lower bound and of a doubt.
     fn text(self, unit: &str) -> String {
         let mark = if self.is_doubtful { DOUBT_MARK } else { "" };
@@ -120,13 +120,13 @@ mod tests {
 
     use super::*;
 
-    fn sure(value: f64) -> Value {
-        Value { value, is_doubtful: false, is_least: false }
+    fn sure(value: f64) -> Entry {
+        Entry { value, is_doubtful: false, is_least: false }
     }
 
     #[test]
     fn a_doubtful_value_is_marked_and_the_mark_explained() {
-        let doubtful = Value { value: 12.0, is_doubtful: true, is_least: true };
+        let doubtful = Entry { value: 12.0, is_doubtful: true, is_least: true };
         let svg = draw(&Grid {
             columns: vec!["1".to_owned(), "2".to_owned()],
             rows: vec![("one".to_owned(), vec![Some(sure(11.0)), Some(doubtful)])],
@@ -138,7 +138,8 @@ mod tests {
 
     #[test]
     fn numbers_of_many_columns_have_room_and_go_on_below() {
-        let number = |at: usize| Value { value: 12.05, is_doubtful: at % 2 == 0, is_least: false };
+        let number =
+            |at: usize| Entry { value: 12.05, is_doubtful: at.is_multiple_of(2), is_least: false };
         let drawn = |n: usize| {
             let row = |name: &str| (name.to_owned(), (0..n).map(|at| Some(number(at))).collect());
             draw(&Grid {

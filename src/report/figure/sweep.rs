@@ -53,9 +53,9 @@ fn efficiency(of: &[LoadLine<'_>]) -> Option<FigureView> {
 }
 
 /// Returns a cell's number for a heat map, `per` so much of its unit.
-pub(super) fn heat_value(cell: &CellSummary, quantity: &Quantity, per: f64) -> Option<heat::Value> {
+pub(super) fn heat_value(cell: &CellSummary, quantity: &Quantity, per: f64) -> Option<heat::Entry> {
     let reading = quantity.read(cell)?;
-    Some(heat::Value {
+    Some(heat::Entry {
         value: reading.value? / per,
         is_doubtful: is_hollow(cell, &[&reading]),
         is_least: is_lower_bound(quantity, &reading),
@@ -67,7 +67,7 @@ fn heat_map(of: &[LoadLine<'_>], quantity: &Quantity) -> Option<FigureView> {
     loads.truncate(SERIES_MAX);
     let key = key_label(&of[0].curve.key);
     let unit = quantity.id().unit();
-    let mut rows: Vec<(String, Vec<Option<heat::Value>>)> = Vec::new();
+    let mut rows: Vec<(String, Vec<Option<heat::Entry>>)> = Vec::new();
     for line in of.iter().take(SERIES_MAX) {
         let at = |load: &f64| {
             let mut points = line.curve.points.iter();

@@ -440,6 +440,10 @@ fn command(text: &[char], out: &mut Vec<char>, depth: usize) -> usize {
     }
     let name: String = text[1..=n_letters].iter().collect();
     let mut end = 1 + n_letters;
+    if let Some(sign) = sign_of(&name) {
+        out.push(sign);
+        return end;
+    }
     match name.as_str() {
         "frac" | "dfrac" | "tfrac" | "cfrac" | "sfrac" | "nicefrac" => {
             let (above, taken) = argument(&text[end..]);
@@ -493,31 +497,11 @@ fn command(text: &[char], out: &mut Vec<char>, depth: usize) -> usize {
             end += operand(&text[end..]);
         }
         name if GREEK.contains(&name) => out.push('π'),
-        "le" | "leq" | "leqslant" | "lt" => out.push('<'),
-        "ge" | "geq" | "geqslant" | "gt" => out.push('>'),
-        "ne" | "neq" => out.push('≠'),
-        "pm" | "mp" => out.push('±'),
-        "in" | "notin" => out.push('∈'),
-        "infty" => out.push('∞'),
-        "to" | "rightarrow" | "mapsto" => out.push('→'),
-        "cup" | "cap" | "setminus" => out.push('∪'),
-        "mid" | "vert" | "lvert" | "rvert" => out.push('|'),
-        "lfloor" | "rfloor" | "lceil" | "rceil" => out.push('⌊'),
-        "times" => out.push('×'),
-        "cdot" | "cdotp" => out.push('·'),
-        "ast" => out.push('*'),
-        "bullet" => out.push('•'),
         "mod" | "bmod" | "pmod" => out.extend(" mod ".chars()),
-        "div" => out.push('÷'),
-        "approx" | "simeq" | "approxeq" => out.push('≈'),
-        "eq" | "equiv" => out.push('='),
-        "pounds" | "textsterling" => out.push('£'),
-        "euro" | "texteuro" => out.push('€'),
         "thinspace" | "enspace" | "medspace" | "thickspace" | "nobreakspace" | "space" => {
             end += space(&text[end..], out);
         }
         "negthinspace" | "displaystyle" | "left" | "right" | "limits" => {}
-        "degree" | "circ" => out.push('°'),
         "quad" | "qquad" => out.push(' '),
         // `12\text{.}5`
         _ if inner(&text[end..]).and_then(|inner| separators(inner, depth)).is_some() => {}
@@ -525,6 +509,33 @@ fn command(text: &[char], out: &mut Vec<char>, depth: usize) -> usize {
         _ => out.push(BREAK),
     }
     end
+}
+
+/// Returns the character that a command without an argument stands for.
+fn sign_of(command: &str) -> Option<char> {
+    Some(match command {
+        "le" | "leq" | "leqslant" | "lt" => '<',
+        "ge" | "geq" | "geqslant" | "gt" => '>',
+        "ne" | "neq" => '≠',
+        "pm" | "mp" => '±',
+        "in" | "notin" => '∈',
+        "infty" => '∞',
+        "to" | "rightarrow" | "mapsto" => '→',
+        "cup" | "cap" | "setminus" => '∪',
+        "mid" | "vert" | "lvert" | "rvert" => '|',
+        "lfloor" | "rfloor" | "lceil" | "rceil" => '⌊',
+        "times" => '×',
+        "cdot" | "cdotp" => '·',
+        "ast" => '*',
+        "bullet" => '•',
+        "div" => '÷',
+        "approx" | "simeq" | "approxeq" => '≈',
+        "eq" | "equiv" => '=',
+        "pounds" | "textsterling" => '£',
+        "euro" | "texteuro" => '€',
+        "degree" | "circ" => '°',
+        _ => return None,
+    })
 }
 
 fn blanks(text: &[char]) -> usize {

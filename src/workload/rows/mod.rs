@@ -76,7 +76,7 @@ pub(super) fn open(
 ) -> Result<Rows, DataError> {
     let (name, opened) = input.open(asked)?;
     let rows: Rows = match opened {
-        Opened::Parquet(content) => Box::new(parquet::Parquet::open(name, content, reads)?),
+        Opened::Parquet(content) => Box::new(parquet::Parquet::open(&name, content, reads)?),
         Opened::Text(Format::JsonArray, text) => Box::new(json_array::JsonArray::new(name, text)),
         Opened::Text(Format::Csv, text) => Box::new(csv::Csv::open(name, text)?),
         Opened::Text(Format::Text, text) => Box::new(text::Text::new(name, text)),

@@ -37,7 +37,7 @@ pub(super) struct Parquet {
 impl Parquet {
     /// Opens a file to read the columns of it that `reads` wants.
     pub(super) fn open(
-        file: String,
+        file: &str,
         content: Content,
         reads: &dyn Fn(&str) -> bool,
     ) -> Result<Self, DataError> {
@@ -50,10 +50,10 @@ impl Parquet {
             let old_instants = OldInstants::of(&schema, reads, || reader(once_more))?;
             let wanted = wanted(rows.metadata().file_metadata().schema(), reads)?;
             let rows = RowIter::from_file_into(rows).project(Some(wanted))?;
-            let file = file.clone();
+            let file = file.to_owned();
             Ok(Self { file, again, rows, schema, old_instants, durations, unread, number: 0 })
         });
-        opened.map_err(|message| damaged(&file, &message))
+        opened.map_err(|message| damaged(file, &message))
     }
 
     fn read(&mut self) -> Result<Option<Value>, String> {
