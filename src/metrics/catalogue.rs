@@ -101,7 +101,7 @@ metrics! {
     E2eScheduled: Distribution("e2e_scheduled", "E2E latency (scheduled)", "ms", LESS, counts_failures)
         "Last token event minus the instant the arrival process wanted the request sent.";
     Tpot: Distribution("tpot", "TPOT", "ms", LESS, counts_failures)
-        "(Last minus first token event) / (output tokens minus those that arrived with the first); undefined when that is 0.";
+        "(Last minus first token event) / (output tokens minus tokens in the first chunk); undefined when that is 0.";
     Icl: Distribution("icl", "ICL", "ms", LESS)
         "Gap between neighbouring token events: a property of chunks.";
     Itl: Distribution("itl", "ITL", "ms", LESS)

@@ -72,8 +72,6 @@ pub(crate) struct Added {
     pub sending: Option<Nanos>,
     /// Slack of the first token event.
     pub first: Nanos,
-    /// Slack of the last one that has its stamp.
-    pub first_arrival: Nanos,
     /// Slack of the last one.
     pub last: Nanos,
     /// Slack of the first reasoning token.
@@ -112,11 +110,11 @@ pub(crate) struct RequestMetrics {
     pub e2e: Option<Nanos>,
     /// Last token event minus `scheduled`.
     pub e2e_scheduled: Option<Nanos>,
-    /// Time per output token after those that arrived first, in nanoseconds; undefined, never 0,
-    /// when no token came after them.
+    /// Time per output token after the first chunk, in nanoseconds; undefined, never 0, when
+    /// no token came after it.
     pub tpot_ns: Option<f64>,
-    /// Least and most that it can be: they differ where nobody says how many tokens arrived first,
-    /// and there are more tokens than chunks.
+    /// Least and most that it can be: they differ where nobody says how many tokens the first
+    /// chunk held, and there are more tokens than chunks.
     pub tpot_bound_ns: Option<(f64, f64)>,
     /// The least and the most that it can be, in nanoseconds, where bench saw too little of the
     /// stream to tell it.
@@ -178,7 +176,7 @@ impl RequestMetrics {
         self.added.sending?;
         let generating = self.generating()?.0 as f64;
         let share = |slack: Nanos| slack.0 as f64 / generating;
-        Some((share(self.added.last).min(1.0), share(self.added.first_arrival)))
+        Some((share(self.added.last).min(1.0), share(self.added.first)))
     }
 
     /// Returns the time from the first token event to the last.
@@ -239,7 +237,6 @@ impl RequestMetrics {
                 sending: since(record.sent, record.written)
                     .map(|took| record.write_cpu.map_or(took, |cpu| cpu.min(took))),
                 first: slack(tokens.added.first),
-                first_arrival: slack(tokens.added.first_arrival),
                 last: slack(tokens.added.last),
                 first_reasoning: slack(tokens.added.first_reasoning),
                 first_answer: slack(tokens.added.first_answer),
@@ -250,12 +247,12 @@ impl RequestMetrics {
     }
 }
 
-/// Returns the mean time per output token after those that arrived first.
+/// Returns the mean time per output token after the first chunk.
 ///
-/// `(t_last - t_first) / (n_output - n_in_first_arrival)`: the prefill is in neither part, and
-/// neither how the engine grouped tokens into chunks nor how a proxy grouped chunks changes it.
+/// `(t_last - t_first) / (n_output - n_in_first_chunk)`: the prefill is in neither part, and how
+/// the engine grouped tokens into chunks does not change it.
 ///
-/// Units: nanoseconds. `None` when the count is unknown or no token came after the first arrival.
+/// Units: nanoseconds. `None` when the count is unknown or no token came after the first chunk.
 fn time_per_output_token_ns(
     generating: Option<Nanos>,
     n_output: Option<u32>,
@@ -275,10 +272,6 @@ struct TokenEvents {
     /// Tokens up to the first token event, and of all events, where somebody says.
     in_first: Option<u32>,
     in_all: u32,
-    /// Token events that arrived with the first one, itself included, and the tokens up to the last of
-    /// them, where somebody says: a proxy may have held them back until there was a block of them.
-    n_arrived_first: u32,
-    in_first_arrival: Option<u32>,
     first: Option<Nanos>,
     last: Option<Nanos>,
     first_reasoning: Option<Nanos>,
@@ -294,8 +287,6 @@ impl TokenEvents {
             n_coalesced: 0,
             in_first: None,
             in_all: 0,
-            n_arrived_first: 0,
-            in_first_arrival: Some(0),
             first: None,
             last: None,
             first_reasoning: None,
@@ -310,12 +301,6 @@ impl TokenEvents {
             }
             if found.first.is_none() {
                 found.in_first = event.tokens.map(|n| n.max(1));
-            }
-            if found.first.is_none_or(|first| first == event.at) {
-                found.n_arrived_first += 1;
-                let tokens = found.in_first_arrival.zip(event.tokens);
-                found.in_first_arrival = tokens.map(|(before, n)| before.saturating_add(n).max(1));
-                found.added.first_arrival = event.slack;
             }
             found.in_all = found.in_all.saturating_add(event.tokens.unwrap_or(0));
             found.n_coalesced += u32::from(found.last == Some(event.at));
@@ -353,9 +338,8 @@ impl TokenEvents {
 
     /// Returns the least and the most that the time per output token can be.
     ///
-    /// It begins when the first tokens arrived: those of every event that has the stamp of the first
-    /// one. Where these are not known, they are one for each event at least; at most they are all but
-    /// one for each event after them. One token is what engines send first as a rule, also with
+    /// Where the first event's tokens are not known, it holds one at least; at most it holds all
+    /// but one for each event after it. One token is what engines send first as a rule, also with
     /// speculative decoding and stream intervals, so the least is what is told. Tokens that were
     /// counted and that no event shows may have come before the first, or with it. Of fewer tokens
     /// than events either the count is wrong, or something cut tokens in parts.
@@ -366,18 +350,17 @@ impl TokenEvents {
     ) -> Option<(f64, f64)> {
         let n_output = n_output?;
         let of = |n, in_first| time_per_output_token_ns(generating, Some(n), in_first);
-        let n_first = self.n_arrived_first;
         if self.n > n_output {
-            let least = of(self.n, n_first)?;
-            return Some((least, of(n_output.max(n_first + 1), n_first)?));
+            let least = of(self.n, 1)?;
+            return Some((least, of(n_output.max(2), 1)?));
         }
-        let most_in_first = n_output.saturating_sub(self.n.saturating_sub(n_first)).max(1);
-        let (least, most) = match self.in_first_arrival {
+        let most_in_first = n_output.saturating_sub(self.n.saturating_sub(1)).max(1);
+        let (least, most) = match self.in_first {
             Some(in_first) if is_all(self.in_all, n_output) => (in_first, in_first),
             Some(in_first) if self.in_all < n_output => {
                 (in_first, (in_first + (n_output - self.in_all)).min(most_in_first))
             }
-            _ => (n_first, most_in_first),
+            _ => (1, most_in_first),
         };
         let at_least = of(n_output, least)?;
         Some((at_least, of(n_output, most).unwrap_or(at_least)))
@@ -391,16 +374,8 @@ impl TokenEvents {
         n_output: Option<u32>,
         slack: impl Fn(Nanos) -> Nanos,
     ) -> Option<(f64, f64)> {
-        // All that bench found at once may have come one by one; else the first of it may, and what
-        // came later is seen.
-        let (in_first, first) = if self.n_arrived_first == self.n {
-            (self.in_first.unwrap_or(1), self.added.first)
-        } else {
-            let in_first = self.in_first_arrival.unwrap_or(self.n_arrived_first);
-            (in_first, self.added.first_arrival)
-        };
-        let (generating, first) = (generating?, slack(first));
-        let n_after_first = n_output?.checked_sub(in_first).filter(|&n| n > 0)?;
+        let (generating, first) = (generating?, slack(self.added.first));
+        let n_after_first = n_output?.checked_sub(self.in_first.unwrap_or(1)).filter(|&n| n > 0)?;
         let is_unseen = first > GATHER && first.0 > generating.0 / UNSEEN_PART;
         let per_token = |time: Nanos| time.0 as f64 / f64::from(n_after_first);
         let least = generating.saturating_sub(slack(self.added.last));
@@ -663,39 +638,6 @@ pub(crate) mod tests {
         // One token per chunk leaves nothing open; an end of sequence in no chunk leaves one.
         let found = RequestMetrics::of(&request(0, 0, 0, &[50, 60, 70]));
         assert_eq!(found.tpot_bound_ns, Some((10e6, 10e6)));
-    }
-
-    #[test]
-    fn tpot_leaves_out_all_that_a_proxy_let_through_first() {
-        // 64 tokens, one each 10 ms, in blocks of so many.
-        let blocks = |n: u64| {
-            let at: Vec<u64> = (1..=64_u64).map(|token| token.div_ceil(n) * n * 10).collect();
-            request(0, 0, 0, &at)
-        };
-        for n in [1, 2, 8, 16, 32] {
-            let record = blocks(n);
-            assert_eq!(RequestMetrics::of(&record).tpot_bound_ns, Some((10e6, 10e6)), "{n}");
-            let mut counted = record.clone();
-            counted.events.tokens = vec![1; 64];
-            assert_eq!(RequestMetrics::of(&counted).tpot_bound_ns, Some((10e6, 10e6)), "{n}");
-            // The read of the first block was late, and its last byte has the kernel's stamp.
-            let mut late = record;
-            late.events.slacken(0, n as usize - 1, ms(9 * n));
-            let found = RequestMetrics::of(&late);
-            assert_eq!((found.tpot_ns, found.tpot_ends()), (Some(10e6), Some((0.0, 0.0))), "{n}");
-        }
-        assert_eq!(RequestMetrics::of(&blocks(64)).tpot_ns, None);
-        // Half is held back, and the rest comes one by one.
-        let at: Vec<u64> = (1..=64_u64).map(|token| token.max(32) * 10).collect();
-        let mut record = request(0, 0, 0, &at);
-        assert_eq!(RequestMetrics::of(&record).tpot_ns, Some(10e6));
-        // Of twice as many tokens as events, nobody says how many the first block holds.
-        record.usage = Some(usage(1, 128));
-        let expected = Some((320e6 / 96.0, 320e6 / 32.0));
-        assert_eq!(RequestMetrics::of(&record).tpot_bound_ns, expected);
-        record.usage = Some(usage(1, 60));
-        let expected = Some((320e6 / 32.0, 320e6 / 28.0));
-        assert_eq!(RequestMetrics::of(&record).tpot_bound_ns, expected);
     }
 
     #[test]
