@@ -209,7 +209,9 @@ impl<'e> EventsByOwner<'e> {
                 }
                 // What is measured again has no outcome before it is over again.
                 RunEvent::RetryAsked { cells } => {
-                    by_owner.cells.retain(|cell, _| !cells.contains(cell));
+                    for cell in cells {
+                        by_owner.cells.remove(cell);
+                    }
                 }
                 _ => {}
             }

@@ -1,5 +1,6 @@
 //! `bench run`: what the command line asks for.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -10,6 +11,7 @@ use crate::cli::failure::Failure;
 use crate::cli::run::{self, Begin};
 use crate::cli::shares::merged_run;
 use crate::cli::{gate_flags, output, scenario_file, side_by_side};
+use crate::ids::CellId;
 use crate::plan::Plan;
 use crate::plan::cell::Cell;
 use crate::plan::render::render;
@@ -55,12 +57,10 @@ pub(crate) fn run(args: &RunArgs, colour: Colour) -> Result<Exit, Failure> {
 
 /// Says which cells of a plan another run has measured.
 fn already(plan: &Plan, dir: &Path, before: &RunAnalysis) -> String {
-    let is_there = |cell: &&Cell| {
-        let mut measured =
-            before.summary.cells.iter().filter(|it| it.validity.status.is_measured());
-        measured.any(|it| it.id == cell.id)
-    };
-    let (there, left): (Vec<&Cell>, Vec<&Cell>) = plan.cells.iter().partition(is_there);
+    let measured = before.summary.cells.iter().filter(|it| it.validity.status.is_measured());
+    let measured: HashSet<&CellId> = measured.map(|it| &it.id).collect();
+    let (there, left): (Vec<&Cell>, Vec<&Cell>) =
+        plan.cells.iter().partition(|cell| measured.contains(&cell.id));
     let mut text = format!(
         "{} of {} are in {}",
         there.len(),

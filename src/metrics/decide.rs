@@ -16,6 +16,7 @@ use crate::metrics::summary::{
     CellStatus, CellSummary, GateOutcome, GateResult, Summary, Validity,
 };
 use crate::plan::Plan;
+use crate::plan::cell::Cell;
 use crate::plan::gate::GatePlan;
 use crate::record::trial::PhaseKind;
 use crate::stats::dominance::dominators;
@@ -157,7 +158,11 @@ fn among(
     };
     let has_objectives = plan.cells.iter().any(|cell| cell.slo.is_some());
     let good_pct = plan.gate.as_ref().and_then(required_pct).unwrap_or(GOOD_PCT);
-    let offered: Vec<bool> = cells.iter().map(|cell| is_offered(plan, cell)).collect();
+    let planned = plan.cells_by_id();
+    let is_offered = |cell: &&CellSummary| {
+        planned.get(&cell.id).is_some_and(|planned| is_offered(planned, cell))
+    };
+    let offered: Vec<bool> = cells.iter().map(is_offered).collect();
     let mut gates: BTreeMap<&str, Vec<&GateResult>> = BTreeMap::new();
     for gate in &summary.gates {
         gates.entry(&gate.cell).or_default().push(gate);
@@ -261,9 +266,8 @@ fn required_pct(gate: &GatePlan) -> Option<f64> {
 }
 
 /// Whether a schedule set the output of a cell, which kept up with it.
-fn is_offered(plan: &Plan, cell: &CellSummary) -> bool {
-    let planned = plan.cells.iter().find(|planned| planned.id == cell.id);
-    let mut measured = planned.into_iter().flat_map(|planned| &planned.phases).filter(|phase| {
+fn is_offered(planned: &Cell, cell: &CellSummary) -> bool {
+    let mut measured = planned.phases.iter().filter(|phase| {
         let is_own = cell.phase.as_ref().is_none_or(|name| *name == phase.name);
         phase.kind == PhaseKind::Measure && is_own
     });

@@ -917,7 +917,11 @@ fn failed(events: &[EventRecord]) -> BTreeMap<CellId, FailureClass> {
             RunEvent::CellFinished { cell, .. } | RunEvent::TrialStarted { cell, .. } => {
                 failed.remove(cell);
             }
-            RunEvent::RetryAsked { cells } => failed.retain(|cell, _| !cells.contains(cell)),
+            RunEvent::RetryAsked { cells } => {
+                for cell in cells {
+                    failed.remove(cell);
+                }
+            }
             _ => {}
         }
     }

@@ -343,13 +343,13 @@ impl Prepared {
     /// are the same: what renders them is another. Nothing of a cell that cannot be measured.
     pub(crate) fn changed_prompts(&self, cell: &Cell, before: &DatasetRecord) -> Option<String> {
         let (before_hash, now) = (&before.prompts_hash, self.prompts.get(&cell.id)?);
-        let is_same_data = self.data_sum(&cell.dataset)? == before.sha256;
-        (is_same_data && before_hash != now).then(|| {
-            format!(
-                "what renders its prompts (tokenizer, chat template, variables): hash of the prompts \
-                 {before_hash} -> {now}"
-            )
-        })
+        if before_hash == now || self.data_sum(&cell.dataset)? != before.sha256 {
+            return None;
+        }
+        Some(format!(
+            "what renders its prompts (tokenizer, chat template, variables): hash of the prompts \
+             {before_hash} -> {now}"
+        ))
     }
 
     fn data_sum(&self, name: &str) -> Option<String> {

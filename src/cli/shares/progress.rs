@@ -245,7 +245,11 @@ pub(crate) fn n_over(place: &RunDir) -> Result<usize, StoreError> {
             RunEvent::CellFinished { cell, outcome: CellOutcome::Interrupted }
             | RunEvent::TrialStarted { cell, .. } => drop(over.remove(&cell)),
             RunEvent::CellFinished { cell, .. } => drop(over.insert(cell)),
-            RunEvent::RetryAsked { cells } => over.retain(|cell| !cells.contains(cell)),
+            RunEvent::RetryAsked { cells } => {
+                for cell in cells {
+                    over.remove(&cell);
+                }
+            }
             _ => {}
         }
     }
@@ -281,7 +285,11 @@ fn last_words(events: &[EventRecord]) -> HashMap<&CellId, CellState> {
             RunEvent::CellFinished { cell, .. } | RunEvent::TrialStarted { cell, .. } => {
                 states.remove(cell);
             }
-            RunEvent::RetryAsked { cells } => states.retain(|cell, _| !cells.contains(*cell)),
+            RunEvent::RetryAsked { cells } => {
+                for cell in cells {
+                    states.remove(cell);
+                }
+            }
             _ => {}
         }
     }
