@@ -246,9 +246,7 @@ impl Key {
         ];
         paragraph(&format!("key {}", self.path.join(".")), &rows)
     }
-}
 
-impl Key {
     /// Says what holds where the defaults say nothing: of a score, what its source is graded by.
     fn absent(&self) -> String {
         let path: Vec<&str> = self.path.iter().map(String::as_str).collect();

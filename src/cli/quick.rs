@@ -153,7 +153,7 @@ pub(crate) fn is_url(target: &str) -> bool {
     let is_toml = Path::new(target).extension().is_some_and(|ending| ending == "toml");
     let host = target.split('/').next().unwrap_or_default();
     // `Qwen/Qwen2.5-7B` and `llama.cpp` are none, and a path begins with `.`.
-    let is_host = host.starts_with("localhost") || host.contains(':') || host.contains('.');
+    let is_host = host.starts_with("localhost") || host.contains([':', '.']);
     let is_other = host.is_empty() || host.starts_with('.') || presets::is_named(target);
     target.contains("://") || is_host && !is_toml && !is_other
 }

@@ -185,6 +185,12 @@ impl<'a> Wire<'a> {
     }
 }
 
+/// Returns the first text that holds something.
+fn first_of<const N: usize>(texts: [Option<Text<'_>>; N]) -> Cow<'_, str> {
+    let mut texts = texts.into_iter().flatten().map(|text| text.0);
+    texts.find(|text| !text.is_empty()).unwrap_or_default()
+}
+
 impl<'a> Choice<'a> {
     /// Fills a chunk, of which a finish reason may stand beside the choice.
     fn fill(self, finish_beside: Option<Text<'a>>, chunk: &mut Chunk<'a>) -> Option<()> {
@@ -200,14 +206,14 @@ impl<'a> Choice<'a> {
         if delta.error.is_some() {
             return None;
         }
-        let text_of = |text: Option<Text<'a>>| text.map(|text| text.0).unwrap_or_default();
-        let first = |texts: &mut dyn Iterator<Item = Option<Text<'a>>>| {
-            texts.map(text_of).find(|text| !text.is_empty()).unwrap_or_default()
-        };
-        chunk.text = first(&mut [delta.content, self.text, delta.refusal].into_iter());
-        let reasoning = [delta.reasoning_content, delta.reasoning, delta.thinking];
-        let beside = [self.reasoning_content, self.reasoning];
-        chunk.reasoning = first(&mut reasoning.into_iter().chain(beside));
+        chunk.text = first_of([delta.content, self.text, delta.refusal]);
+        chunk.reasoning = first_of([
+            delta.reasoning_content,
+            delta.reasoning,
+            delta.thinking,
+            self.reasoning_content,
+            self.reasoning,
+        ]);
         if chunk.reasoning.is_empty()
             && delta.reasoning_details.is_some_and(|parts| !parts.is_empty())
         {

@@ -98,9 +98,7 @@ impl Choice {
             Ok(_) => Ok(Some(text[found].to_owned())),
         }
     }
-}
 
-impl Choice {
     fn find_in(&self, text: &str, offers: &[String]) -> Result<Option<Range<usize>>, Unread> {
         let is_meant = |at: &Range<usize>| is_offered(text, at, offers);
         let is_own = |at: &Range<usize>| is_meant(at) && !is_of_others(text, at);
