@@ -308,6 +308,8 @@ fn read_usage(usage: &Value, chunk: &mut Chunk<'static>) {
             "/prompt_tokens_details/cached_tokens",
             "/input_tokens_details/cached_tokens",
             "/cache_read_input_tokens",
+            "/cached_tokens",
+            "/prompt_cache_hit_tokens",
         ]),
         reasoning: first(&[
             "/completion_tokens_details/reasoning_tokens",

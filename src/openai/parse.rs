@@ -135,6 +135,9 @@ struct UsageWire {
     prompt_tokens_details: Option<PromptDetails>,
     #[serde(default)]
     completion_tokens_details: Option<CompletionDetails>,
+    /// Moonshot's name, and DeepSeek's.
+    #[serde(default, alias = "prompt_cache_hit_tokens")]
+    cached_tokens: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -167,7 +170,10 @@ impl<'a> Wire<'a> {
             let counts = Usage {
                 prompt: Some(usage.prompt_tokens),
                 completion: Some(usage.completion_tokens),
-                cached: usage.prompt_tokens_details.and_then(|details| details.cached_tokens),
+                cached: usage
+                    .prompt_tokens_details
+                    .and_then(|details| details.cached_tokens)
+                    .or(usage.cached_tokens),
                 reasoning,
             };
             chunk.count(counts, usage.total_tokens);
@@ -380,6 +386,22 @@ mod tests {
         let expected =
             Usage { prompt: Some(9), completion: Some(4), cached: Some(8), reasoning: Some(2) };
         assert_eq!(parse(json.as_bytes()).unwrap().usage, Some(expected));
+    }
+
+    #[test]
+    fn cached_tokens_have_other_names() {
+        let check = |name: &str| {
+            for completion in ["4", "\"4\""] {
+                let json = format!(
+                    r#"{{"choices":[],"usage":{{"prompt_tokens":9,"completion_tokens":{completion},{name}}}}}"#
+                );
+                let usage = parse(json.as_bytes()).unwrap().usage.unwrap();
+                assert_eq!((usage.completion, usage.cached), (Some(4), Some(8)), "{json}");
+            }
+        };
+        check(r#""cached_tokens":8"#);
+        check(r#""prompt_cache_hit_tokens":8,"prompt_cache_miss_tokens":1"#);
+        check(r#""prompt_tokens_details":{"cached_tokens":8},"prompt_cache_hit_tokens":8"#);
     }
 
     #[test]
