@@ -146,10 +146,9 @@ pub(crate) fn widen_by_unseen(limits: &ValidityLimits, tpot: &mut Distribution, 
     }
 }
 
-/// Widens the bounds of TPOT to what it can be where nobody says how many tokens first chunks
-/// hold.
+/// Widens the bounds of TPOT to what it can be where nobody says how many tokens came first.
 ///
-/// What nobody counted makes a number doubtful, however wide the bound: the instrument did not
+/// What nobody counted, or a proxy held back, makes a number doubtful, however wide the bound: the instrument did not
 /// fail, and the bound says what is known.
 pub(crate) fn widen_by_uncounted(
     limits: &ValidityLimits,

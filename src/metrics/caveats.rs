@@ -178,7 +178,13 @@ mod tests {
             output_counts: Counts2 { engine: 100, tokenizer: 102 },
             prompt_counts: Counts2 { engine: 100, tokenizer: 80 },
             n_unknown: 7,
-            tpot_bound: Some(TpotBound { least_ms: 8.89, most_ms: 40.0, n_open: 880, n_fewer: 0 }),
+            tpot_bound: Some(TpotBound {
+                least_ms: 8.89,
+                most_ms: 40.0,
+                n_open: 880,
+                n_blocks: 0,
+                n_fewer: 0,
+            }),
             n_tpot_unseen: 12,
             n_bursts: 4,
             first_burst: Some(Burst {

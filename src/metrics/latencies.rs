@@ -37,6 +37,7 @@ pub(crate) struct Latencies {
     /// The most that each request's TPOT can be, once one of them is not known for sure.
     tpot_most: Option<Samples>,
     n_tpot_open: u64,
+    n_tpot_blocks: u64,
     n_tpot_fewer: u64,
     /// Whether every stream so far had one token per chunk, as far as its count says.
     one_token_per_chunk: bool,
@@ -148,6 +149,7 @@ impl Latencies {
             itl: None,
             tpot_most: None,
             n_tpot_open: 0,
+            n_tpot_blocks: 0,
             n_tpot_fewer: 0,
             one_token_per_chunk: true,
             n_censored: 0,
@@ -237,6 +239,7 @@ impl Latencies {
         if let Some((least, most)) = metrics.tpot_bound_ns {
             if most > least {
                 self.n_tpot_open += 1;
+                self.n_tpot_blocks += u64::from(metrics.n_arrived_first > 1);
                 let n_tokens = metrics.shown;
                 self.n_tpot_fewer += u64::from(n_tokens < Some(metrics.n_token_events));
                 let so_far = || self.by_metric.get(&MetricId::Tpot).cloned().unwrap_or_default();
@@ -386,8 +389,8 @@ impl Latencies {
     pub(crate) fn tpot_bound(&mut self) -> Option<TpotBound> {
         let most_ms = self.tpot_most.as_mut()?.quantile(0.5)?;
         let least_ms = self.by_metric.get_mut(&MetricId::Tpot)?.quantile(0.5)?;
-        let (n_open, n_fewer) = (self.n_tpot_open, self.n_tpot_fewer);
-        Some(TpotBound { least_ms, most_ms, n_open, n_fewer })
+        let (n_open, n_blocks) = (self.n_tpot_open, self.n_tpot_blocks);
+        Some(TpotBound { least_ms, most_ms, n_open, n_blocks, n_fewer: self.n_tpot_fewer })
     }
 
     /// Returns what the latencies are at least, where phases ended because their queue only grew:
@@ -501,8 +504,8 @@ pub(crate) struct OpenTpot {
     pub n_unseen: u64,
     /// The distribution with bounds in which those streams count too, if there are any.
     pub with_unseen: Option<Distribution>,
-    /// The distribution of the most that it can be, where nobody says how many tokens first chunks
-    /// held; its bounds are its values.
+    /// The distribution of the most that it can be, where nobody says how many tokens came first; its
+    /// bounds are its values.
     pub most: Option<Distribution>,
 }
 

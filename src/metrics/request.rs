@@ -47,7 +47,7 @@ pub(crate) struct Burst {
     pub after: Nanos,
 }
 
-/// What TPOT can be in the median, where nobody says how many tokens first chunks held.
+/// What TPOT can be in the median, where nobody says how many tokens came first.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct TpotBound {
     /// The least, which is what is told. Milliseconds.
@@ -56,6 +56,8 @@ pub(crate) struct TpotBound {
     pub most_ms: f64,
     /// Answers in which it is open.
     pub n_open: u64,
+    /// Those of them whose first token event arrived together with others.
+    pub n_blocks: u64,
     /// Those of them in which it is open because the engine counts fewer tokens than came in
     /// events of their own.
     pub n_fewer: u64,
@@ -114,7 +116,7 @@ pub(crate) struct RequestMetrics {
     /// no token came after it.
     pub tpot_ns: Option<f64>,
     /// Least and most that it can be: they differ where nobody says how many tokens the first
-    /// chunk held, and there are more tokens than chunks.
+    /// chunk held and there are more tokens than chunks, and where chunks arrived with the first.
     pub tpot_bound_ns: Option<(f64, f64)>,
     /// The least and the most that it can be, in nanoseconds, where bench saw too little of the
     /// stream to tell it.
@@ -140,6 +142,8 @@ pub(crate) struct RequestMetrics {
     pub n_token_events: u32,
     /// Token events that arrived in the same read as the one before.
     pub n_coalesced: u32,
+    /// Token events that arrived in the same read as the first, itself included.
+    pub n_arrived_first: u32,
 }
 
 /// Metrics of which each complete answer has at most one value, a latency in milliseconds.
@@ -243,6 +247,7 @@ impl RequestMetrics {
             },
             n_token_events: tokens.n,
             n_coalesced: tokens.n_coalesced,
+            n_arrived_first: tokens.n_arrived_first,
         }
     }
 }
@@ -272,6 +277,10 @@ struct TokenEvents {
     /// Tokens up to the first token event, and of all events, where somebody says.
     in_first: Option<u32>,
     in_all: u32,
+    /// Token events that arrived with the first one, itself included, and the tokens up to the last
+    /// of them, where somebody says.
+    n_arrived_first: u32,
+    in_first_arrival: u32,
     first: Option<Nanos>,
     last: Option<Nanos>,
     first_reasoning: Option<Nanos>,
@@ -287,6 +296,8 @@ impl TokenEvents {
             n_coalesced: 0,
             in_first: None,
             in_all: 0,
+            n_arrived_first: 0,
+            in_first_arrival: 0,
             first: None,
             last: None,
             first_reasoning: None,
@@ -303,6 +314,10 @@ impl TokenEvents {
                 found.in_first = event.tokens.map(|n| n.max(1));
             }
             found.in_all = found.in_all.saturating_add(event.tokens.unwrap_or(0));
+            if found.first.is_none_or(|first| first == event.at) {
+                found.n_arrived_first += 1;
+                found.in_first_arrival = found.in_all.max(1);
+            }
             found.n_coalesced += u32::from(found.last == Some(event.at));
             found.n += 1;
             if found.first.replace(found.first.unwrap_or(event.at)).is_none() {
@@ -343,6 +358,9 @@ impl TokenEvents {
     /// speculative decoding and stream intervals, so the least is what is told. Tokens that were
     /// counted and that no event shows may have come before the first, or with it. Of fewer tokens
     /// than events either the count is wrong, or something cut tokens in parts.
+    ///
+    /// Events that arrived with the first may have been made one by one before it, and held back by
+    /// a proxy that lets streams through in blocks: at most all their tokens came first.
     fn tpot_bound_ns(
         &self,
         generating: Option<Nanos>,
@@ -350,15 +368,17 @@ impl TokenEvents {
     ) -> Option<(f64, f64)> {
         let n_output = n_output?;
         let of = |n, in_first| time_per_output_token_ns(generating, Some(n), in_first);
+        let n_first = self.n_arrived_first;
         if self.n > n_output {
             let least = of(self.n, 1)?;
-            return Some((least, of(n_output.max(2), 1)?));
+            return Some((least, of(n_output.max(n_first + 1), n_first)?));
         }
-        let most_in_first = n_output.saturating_sub(self.n.saturating_sub(1)).max(1);
+        let most_in_first = n_output.saturating_sub(self.n.saturating_sub(n_first)).max(1);
         let (least, most) = match self.in_first {
-            Some(in_first) if is_all(self.in_all, n_output) => (in_first, in_first),
+            Some(in_first) if is_all(self.in_all, n_output) => (in_first, self.in_first_arrival),
             Some(in_first) if self.in_all < n_output => {
-                (in_first, (in_first + (n_output - self.in_all)).min(most_in_first))
+                let uncounted = n_output - self.in_all;
+                (in_first, (self.in_first_arrival + uncounted).min(most_in_first))
             }
             _ => (1, most_in_first),
         };
@@ -638,6 +658,37 @@ pub(crate) mod tests {
         // One token per chunk leaves nothing open; an end of sequence in no chunk leaves one.
         let found = RequestMetrics::of(&request(0, 0, 0, &[50, 60, 70]));
         assert_eq!(found.tpot_bound_ns, Some((10e6, 10e6)));
+    }
+
+    #[test]
+    fn the_bound_of_tpot_holds_what_a_proxy_let_through_first() {
+        // 64 tokens, one each 10 ms, in blocks of so many.
+        let blocks = |n: u64| {
+            let at: Vec<u64> = (1..=64_u64).map(|token| token.div_ceil(n) * n * 10).collect();
+            request(0, 0, 0, &at)
+        };
+        for n in [1, 2, 8, 16, 32] {
+            let mut record = blocks(n);
+            let generating = 10e6 * (64 - n) as f64;
+            let expected = Some((generating / 63.0, 10e6));
+            assert_eq!(RequestMetrics::of(&record).tpot_bound_ns, expected, "{n}");
+            record.events.tokens = vec![1; 64];
+            assert_eq!(RequestMetrics::of(&record).tpot_bound_ns, expected, "{n}");
+            assert_eq!(RequestMetrics::of(&record).n_arrived_first, n as u32);
+        }
+        assert_eq!(RequestMetrics::of(&blocks(64)).tpot_ns, None);
+        // Half is held back, and the rest comes one by one.
+        let at: Vec<u64> = (1..=64_u64).map(|token| token.max(32) * 10).collect();
+        let mut record = request(0, 0, 0, &at);
+        let expected = Some((320e6 / 63.0, 10e6));
+        assert_eq!(RequestMetrics::of(&record).tpot_bound_ns, expected);
+        // Of twice as many tokens as events, nobody says how many the first block holds.
+        record.usage = Some(usage(1, 128));
+        let expected = Some((320e6 / 127.0, 320e6 / 32.0));
+        assert_eq!(RequestMetrics::of(&record).tpot_bound_ns, expected);
+        record.usage = Some(usage(1, 60));
+        let expected = Some((320e6 / 63.0, 320e6 / 28.0));
+        assert_eq!(RequestMetrics::of(&record).tpot_bound_ns, expected);
     }
 
     #[test]

@@ -106,6 +106,12 @@ pub(super) fn tpot_bound(case: &Case<'_>) -> Option<Caveat> {
                 "Give the data set a tokenizer; look for a count that is not of the whole answer, \
                  or a proxy that cuts tokens in parts.",
             )
+        } else if 2 * bound.n_blocks > bound.n_open {
+            (
+                "more chunks arrived in one piece with the first",
+                "Look for a proxy that lets streams through in blocks (nginx: `proxy_buffering \
+                 off`): TPOT by the engine's steps is then the higher one.",
+            )
         } else if case.evidence.output_counts.divergence().is_some() {
             (
                 "the tokenizer's tokens of chunks do not add up to the engine's count",
