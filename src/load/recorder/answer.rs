@@ -110,6 +110,8 @@ pub(crate) struct Answer {
     /// What of the answer has come in parts.
     in_parts: InParts,
     pub(crate) first_token_at: Option<Nanos>,
+    /// Arrival of the last one so far.
+    pub(crate) last_token_at: Option<Nanos>,
     pub(crate) last_event_at: Nanos,
     /// Events of the reads that have ended, and the end of the last event in the body.
     n_events_read: usize,
@@ -404,6 +406,7 @@ impl Answer {
         if kind.is_token() {
             self.n_token_events += 1;
             self.first_token_at.get_or_insert(at);
+            self.last_token_at = Some(at);
             self.n_tokens += u64::from(n_tokens.unwrap_or(1));
             self.has_uncounted |= n_tokens.is_none();
             if let Some(marks) = &mut self.marks {
@@ -507,6 +510,16 @@ impl Answer {
         let total = most(after)?;
         let is_whole = are_running || u64::from(total) >= self.n_token_events;
         (is_whole && Some(total) >= most(before)).then_some(total)
+    }
+
+    /// Returns the time per token of an answer of so many, as if all events held as many: for the eye,
+    /// while a run goes on. None of an answer that came in one event, or at one instant.
+    pub(crate) fn roughly_per_token(&self, n_tokens: u64) -> Option<Nanos> {
+        let took = self.last_token_at?.saturating_sub(self.first_token_at?);
+        let after_first = n_tokens * self.n_token_events.saturating_sub(1);
+        (took.0 > 0 && after_first > 0).then(|| {
+            Nanos((took.0 as f64 * self.n_token_events as f64 / after_first as f64) as u64)
+        })
     }
 
     fn last_token_place(&self) -> Option<u32> {

@@ -270,8 +270,7 @@ impl<'a> Recorder<'a> {
         if *outcome == Outcome::Ok {
             stats.n_ok += 1;
             if let (Some(sent), Some(first)) = (finished.timing.sent, first_token_at) {
-                let rest = counted.and_then(|n| n.checked_sub(1)).filter(|rest| *rest > 0);
-                let tpot = rest.map(|rest| Nanos(finished.ended.saturating_sub(first).0 / rest));
+                let tpot = counted.and_then(|n| answer.roughly_per_token(n));
                 let mut recent = self.live.recent.lock().unwrap_or_else(PoisonError::into_inner);
                 recent.push(first.saturating_sub(sent), tpot);
             }
