@@ -13,6 +13,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -487,4 +488,38 @@ fn a_proxy_is_used_by_probe_and_load_where_the_scenario_says_so_and_never_for_lo
     let cell = run(&here, key, &proxy);
     assert_eq!(cell["counts"]["ok"], 4, "{cell}");
     assert_eq!(*asked.lock().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn what_a_proxy_refuses_is_told_as_the_proxys() {
+    let failed = |url: &str, proxy: &str, variables: &[(&str, &str)]| {
+        let dir = tempfile::tempdir().unwrap();
+        let scenario = format!(
+            "[engine.far]\npreset = \"endpoint\"\nmodel = \"m\"\nurl = \"{url}\"\nproxy = \"{proxy}\"\n\
+             ready-timeout = \"2s\"\n\
+             [dataset.q]\nsource = \"gsm8k\"\nlocation = \"./q.jsonl\"\ncycle = true\n\
+             [phase.load]\nconcurrency = 1\nrequests = 4\n"
+        );
+        let started = Instant::now();
+        let (_, summary) = run_with(dir.path(), &scenario, variables);
+        let why = summary["cells"][0]["outcome"]["failed"]["message"].as_str().unwrap().to_owned();
+        (why, started.elapsed())
+    };
+    // An address of RFC 5737, which is nobody's.
+    let far = "http://192.0.2.2:9";
+    let (why, _) = failed(far, "http://127.0.0.1:9", &[]);
+    let expected =
+        "GET http://192.0.2.2:9/v1/models by the proxy http://127.0.0.1:9: connection refused";
+    assert!(why.contains(expected) && why.contains("are `url` and `proxy` right?"), "{why}");
+    let (why, _) = failed(far, "http://proxy.invalid:3128", &[]);
+    assert!(why.contains("find the host of the proxy http://proxy.invalid:3128"), "{why}");
+    let proxy = serve_by(|_| ("403 Forbidden", "text/plain", "blocked".to_owned()));
+    let (why, took) = failed("https://192.0.2.2:9", &proxy, &[]);
+    let expected = format!("the proxy {proxy} open a tunnel to https://192.0.2.2:9/v1/models");
+    assert!(why.contains(&expected) && why.contains("HTTP/1.1 403 Forbidden"), "{why}");
+    assert!(took < Duration::from_secs(2), "{took:?}: no wait mends it");
+    // What the shell keeps from all proxies is not asked of one.
+    let variables = [("HTTP_PROXY", &*proxy), ("http_proxy", &*proxy), ("NO_PROXY", "*")];
+    let (why, _) = failed(far, "environment", &variables);
+    assert!(!why.contains("proxy http") && !why.contains("403"), "{why}");
 }

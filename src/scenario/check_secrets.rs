@@ -184,6 +184,11 @@ impl Walk<'_> {
                 "write the name of the environment variable that holds it: letters, digits and `_`"
                     .to_owned()
             }
+            (Some("engine"), Some("proxy")) => {
+                "export the proxy's URL with its password as HTTP_PROXY (HTTPS_PROXY for https) where \
+                 bench is started, and write `proxy = \"environment\"`"
+                    .to_owned()
+            }
             (Some("engine"), Some("url")) | (Some("request"), _) => {
                 "export it as MY_KEY where bench is started, and write `api-key-env = \"MY_KEY\"` \
                  in the engine's table: it is sent as `Authorization: Bearer …`"

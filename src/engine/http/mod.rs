@@ -23,6 +23,7 @@ use crate::load::recorder::single_answer::AnswerReader;
 use crate::load::transport::client::{Ending, not_asked_for};
 use crate::load::transport::connection::{head_of, malformed};
 use crate::load::transport::http1_framing::MAX_HEADERS;
+use crate::load::transport::proxy::NoTunnel;
 use crate::load::transport::target::request_headers;
 use crate::load::transport::url::url_of;
 use crate::secrets::redact::Redactor;
@@ -78,6 +79,9 @@ pub enum HttpError {
     /// The host's name has no address.
     #[error("find the host of {0} ({1}): is its name right?")]
     Unresolved(String, String),
+    /// The proxy opens no tunnel to the engine.
+    #[error("have the proxy {1} open a tunnel to {0}: {2}")]
+    NoTunnel(String, String, NoTunnel),
     /// The engine's certificate is not to be believed.
     #[error(
         "trust the certificate of {0} ({1}): if it is the engine's own, name it in the engine's \
@@ -139,6 +143,7 @@ impl HttpError {
             | Self::NotHttp1(_)
             | Self::Unreadable(..)
             | Self::Unsendable(..) => true,
+            Self::NoTunnel(.., why) => why.is_permanent(),
             Self::Connect(_)
             | Self::Refused(_)
             | Self::Broken(_)
@@ -279,7 +284,7 @@ impl Http {
         let request = self.client.post(self.url(path)).headers(headers.clone()).body(body);
         let url = self.url(path);
         self.block_on(limit, &url, check, async {
-            let mut response = request.send().await.map_err(|error| why(&url, &error))?;
+            let mut response = self.send(request, &url).await?;
             reader.head(head_of(response.status().as_u16(), response.headers()));
             loop {
                 match response.chunk().await {
@@ -303,7 +308,7 @@ impl Http {
     ) -> Result<Result<Answer, HttpError>, E> {
         let url = self.url(path);
         self.block_on(limit, &url, check, async {
-            let response = request.send().await.map_err(|error| why(&url, &error))?;
+            let response = self.send(request, &url).await?;
             let status = response.status().as_u16();
             let location = self.location(response.headers());
             let coding = head_of(status, response.headers()).content_encoding;
@@ -342,6 +347,25 @@ impl Http {
         self.client.request(method, self.url(path)).headers(self.headers.clone())
     }
 
+    async fn send(&self, request: RequestBuilder, url: &str) -> Result<Response, HttpError> {
+        let error = match request.send().await {
+            Ok(response) => return Ok(response),
+            Err(error) => why(url, &error),
+        };
+        let Some(proxy) = &self.access.proxy else { return Err(error) };
+        let there = || format!("the proxy {}", proxy.url());
+        Err(match error {
+            HttpError::Refused(_) => HttpError::Refused(there()),
+            HttpError::Unresolved(_, why) => HttpError::Unresolved(there(), why),
+            // The library keeps the proxy's words for itself.
+            HttpError::Connect(url) => match proxy.refusal(&url).await {
+                Some(why) => HttpError::NoTunnel(url, proxy.url(), why),
+                None => HttpError::Connect(there()),
+            },
+            other => other,
+        })
+    }
+
     fn location(&self, headers: &HeaderMap) -> Option<String> {
         let location = headers.get(LOCATION)?.to_str().ok()?;
         Some(self.redactor().text(location).into_owned())
@@ -350,6 +374,14 @@ impl Http {
     async fn whole_body(&self, response: Response, url: &str) -> Result<String, HttpError> {
         // Before anybody cuts it: half a key is a part of a key.
         whole_body(response, url).await.map(|body| self.redactor().text(&body).into_owned())
+    }
+
+    /// Returns the URL of a path, and what requests to it go through.
+    pub(in crate::engine) fn way_to(&self, path: &str) -> String {
+        match &self.access.proxy {
+            Some(proxy) => format!("{} by the proxy {}", self.url(path), proxy.url()),
+            None => self.url(path),
+        }
     }
 
     /// Returns the URL of a path.

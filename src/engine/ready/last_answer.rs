@@ -50,6 +50,10 @@ impl LastAnswer {
         let why = match error {
             HttpError::Refused(_) => "connection refused",
             HttpError::Connect(_) => "no connection",
+            HttpError::NoTunnel(.., why) => {
+                self.count(format!(": {why}"));
+                return self.body.clear();
+            }
             HttpError::Broken(_) => "the answer broke off",
             HttpError::Unreadable(..) => "an answer that cannot be read",
             HttpError::TimedOut(..) => "no answer in time",

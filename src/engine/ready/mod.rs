@@ -244,7 +244,7 @@ impl Wait<'_> {
             let limit = self.deadline().saturating_sub(monotonic());
             let (launch, http, probe) = (self.launch, self.http, self.probe);
             let url = http.url(&probe.path);
-            self.last.asking("POST", &url);
+            self.last.asking("POST", &http.way_to(&probe.path));
             match probe::ask(http, launch, probe, extent, limit.into(), &mut || self.look())? {
                 Ok(Ok(answer)) => {
                     let at = answer.first_token_at;
@@ -293,7 +293,7 @@ impl Wait<'_> {
         let limit = HEALTH_LIMIT.min(self.deadline().saturating_sub(monotonic()).into());
         let http = self.http;
         let url = http.url(path);
-        self.last.asking("GET", &url);
+        self.last.asking("GET", &http.way_to(path));
         match http.get(path, limit, &mut || self.look())? {
             Ok(answer) => {
                 self.last.answered(answer.status, &answer.body);
@@ -398,7 +398,8 @@ impl Wait<'_> {
             let _ = write!(message, "; {NO_LIST}");
         }
         if self.own.is_none() {
-            message.push_str("; is `url` right? `ready-timeout` waits longer");
+            let keys = if self.http.is_direct() { "is `url`" } else { "are `url` and `proxy`" };
+            let _ = write!(message, "; {keys} right? `ready-timeout` waits longer");
         }
         let class = match self.other_models {
             Some(_) => FailureClass::WrongModel,

@@ -46,7 +46,8 @@ impl Route {
         let mut tcp = TcpStream::connect(self.address).await.map_err(|error| not_open(&error))?;
         tcp.set_nodelay(true).map_err(|error| not_open(&error))?;
         if let Some(request) = &self.tunnel {
-            open_tunnel(&mut tcp, request).await?;
+            let opened = open_tunnel(&mut tcp, request).await;
+            opened.map_err(|why| Ending::Connect(why.to_string()))?;
         }
         let tcp = StampedStream::new(tcp, self.epoch);
         let stamps = tcp.stamps();

@@ -9,7 +9,6 @@ use hyper_util::client::proxy::matcher::Matcher;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::load::transport::client::Ending;
 use crate::load::transport::url::is_loopback;
 use crate::secrets::Secret;
 
@@ -44,6 +43,7 @@ impl Proxy {
             return Ok(None);
         }
         let matcher = match setting {
+            ENVIRONMENT if is_no_proxy_for_all() => return Ok(None),
             ENVIRONMENT => Matcher::from_env(),
             url => Matcher::builder().all(url.to_owned()).build(),
         };
@@ -79,6 +79,14 @@ impl Proxy {
         format!("http://{host}:{}", self.port)
     }
 
+    /// Asks for a tunnel to an https URL, and returns why there is none.
+    pub(crate) async fn refusal(&self, url: &str) -> Option<NoTunnel> {
+        let url = reqwest::Url::parse(url).ok().filter(|url| url.scheme() == "https")?;
+        let authority = format!("{}:{}", url.host_str()?, url.port_or_known_default()?);
+        let mut tcp = TcpStream::connect((self.host.as_str(), self.port)).await.ok()?;
+        open_tunnel(&mut tcp, &self.tunnel_request(&authority)).await.err()
+    }
+
     /// Returns the request for a tunnel to a host and port.
     pub(crate) fn tunnel_request(&self, authority: &str) -> Bytes {
         let mut request =
@@ -93,16 +101,48 @@ impl Proxy {
     }
 }
 
+/// Whether the shell keeps all hosts from its proxy. The library asks this of names alone, and not
+/// of addresses. Source: curl's manual, `NO_PROXY`.
+fn is_no_proxy_for_all() -> bool {
+    let mut set = ["NO_PROXY", "no_proxy"].into_iter().filter_map(|name| std::env::var(name).ok());
+    set.any(|hosts| hosts.split(',').any(|host| host.trim() == "*"))
+}
+
+/// Why a proxy opened no tunnel.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoTunnel {
+    /// The connection to it broke.
+    #[error("no answer of the proxy: {0}")]
+    Broken(String),
+    /// The answer is longer than one to such a request can be.
+    #[error("the proxy's answer has no end")]
+    Endless,
+    /// It answered with another status than success: its first line.
+    #[error("the proxy answered: {line}")]
+    Answered {
+        /// Absent where the first line holds none.
+        status: Option<u16>,
+        /// The first line.
+        line: String,
+    },
+}
+
+impl NoTunnel {
+    /// Whether no wait mends it: the proxy refuses the request itself.
+    pub(crate) fn is_permanent(&self) -> bool {
+        matches!(self, Self::Answered { status: Some(400..=407 | 409..=428 | 430..=499), .. })
+    }
+}
+
 /// Has a proxy open a tunnel over a connection to it. Source: RFC 9110, section 9.3.6.
-pub(crate) async fn open_tunnel(tcp: &mut TcpStream, request: &[u8]) -> Result<(), Ending> {
-    let failed =
-        |error: std::io::Error| Ending::Connect(format!("no answer of the proxy: {error}"));
+pub(crate) async fn open_tunnel(tcp: &mut TcpStream, request: &[u8]) -> Result<(), NoTunnel> {
+    let failed = |error: std::io::Error| NoTunnel::Broken(error.to_string());
     tcp.write_all(request).await.map_err(failed)?;
     let mut answer = Vec::new();
     // Byte by byte: what follows the head is the engine's.
     while !answer.ends_with(b"\r\n\r\n") {
         if answer.len() >= ANSWER_BYTES_MAX {
-            return Err(Ending::Connect("the proxy's answer has no end".to_owned()));
+            return Err(NoTunnel::Endless);
         }
         answer.push(tcp.read_u8().await.map_err(failed)?);
     }
@@ -111,7 +151,7 @@ pub(crate) async fn open_tunnel(tcp: &mut TcpStream, request: &[u8]) -> Result<(
     let status: Option<u16> = line.split(' ').nth(1).and_then(|status| status.parse().ok());
     match status {
         Some(200..=299) => Ok(()),
-        _ => Err(Ending::Connect(format!("the proxy answered: {line}"))),
+        _ => Err(NoTunnel::Answered { status, line: line.to_owned() }),
     }
 }
 
