@@ -1,8 +1,12 @@
 //! Which processes an engine is: those below its guardian, or those that listen on its port.
 
+use std::net::{IpAddr, ToSocketAddrs as _};
+
+use nix::ifaddrs::getifaddrs;
+
 use crate::engine::process::port::{self, Holders};
 use crate::engine::process::{self, Process, ProcessId};
-use crate::load::transport::url::is_loopback;
+use crate::load::transport::url::{host_of, is_loopback};
 
 /// Where the processes of an engine begin.
 #[derive(Clone, Debug)]
@@ -20,7 +24,7 @@ pub(crate) enum EngineProcesses {
 impl EngineProcesses {
     /// Returns the processes behind a URL; `None` for an engine on another machine.
     pub(crate) fn behind(base_url: &str, port: u16) -> Option<Self> {
-        if !is_loopback(base_url) {
+        if !leads_here(base_url, port) {
             return None;
         }
         Some(match listening(port) {
@@ -55,6 +59,28 @@ impl EngineProcesses {
         };
         Ok(found.iter().filter(|process| process.is_alive()).map(|row| row.id.pid).collect())
     }
+}
+
+/// Whether a URL leads to this machine: by a loopback name, or by any name or address of its own.
+fn leads_here(base_url: &str, port: u16) -> bool {
+    let is_own = |host: &str| {
+        let own: Vec<IpAddr> = own_addresses();
+        let found = (host, port).to_socket_addrs().ok();
+        let mut found = found.into_iter().flatten().map(|address| address.ip().to_canonical());
+        found.any(|address| address.is_loopback() || own.contains(&address))
+    };
+    is_loopback(base_url) || host_of(base_url).is_some_and(|host| is_own(&host))
+}
+
+/// Returns the addresses of this machine's interfaces; none where the system does not tell.
+fn own_addresses() -> Vec<IpAddr> {
+    let interfaces = getifaddrs().into_iter().flatten();
+    let addresses = interfaces.filter_map(|interface| {
+        let address = interface.address?;
+        let v4 = address.as_sockaddr_in().map(|found| IpAddr::V4(found.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|found| IpAddr::V6(found.ip())))
+    });
+    addresses.collect()
 }
 
 /// Programs that listen in the place of a container's.
@@ -122,8 +148,18 @@ mod tests {
     }
 
     #[test]
+    fn an_engine_is_here_by_every_address_of_this_machine() {
+        let addresses = own_addresses();
+        assert!(addresses.iter().any(IpAddr::is_loopback), "{addresses:?}");
+        for address in addresses.iter().filter(|address| address.is_ipv4()) {
+            assert!(leads_here(&format!("http://{address}:8"), 8), "{address}");
+        }
+    }
+
+    #[test]
     fn an_engine_elsewhere_has_no_processes_and_one_that_is_gone_says_so() {
-        assert!(EngineProcesses::behind("http://engine.example:80", 80).is_none());
+        // An address of RFC 5737, which is nobody's.
+        assert!(EngineProcesses::behind("http://192.0.2.1:80", 80).is_none());
         let port = port::pick().unwrap();
         let gone = EngineProcesses::behind(&format!("http://127.0.0.1:{port}"), port).unwrap();
         assert_eq!(gone.pids(), Err(format!("no process listens on port {port} here")));

@@ -24,13 +24,18 @@ pub(crate) fn url_of(base_url: &str, path: &str) -> Result<Url, String> {
 
 /// Whether a URL leads to this machine by a loopback address or name.
 pub fn is_loopback(url: &str) -> bool {
-    let Ok(url) = Url::parse(url) else { return false };
-    let host = url.host_str().unwrap_or_default();
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let address: Option<IpAddr> = host.parse().ok();
+    let Some(host) = host_of(url) else { return false };
+    let address = host.parse().ok().map(|address: IpAddr| address.to_canonical());
     host == "localhost"
         || host.ends_with(".localhost")
         || address.is_some_and(|address| address.is_loopback() || address.is_unspecified())
+}
+
+/// Returns the host of a URL, an address of IPv6 without its brackets.
+pub(crate) fn host_of(url: &str) -> Option<String> {
+    let url = Url::parse(url).ok()?;
+    let host = url.host_str()?;
+    Some(host.trim_start_matches('[').trim_end_matches(']').to_owned())
 }
 
 /// Returns what stands in a request's first line for a URL: its path and query.
@@ -67,9 +72,13 @@ mod tests {
 
     #[test]
     fn only_loopback_urls_lead_here() {
-        for here in
-            ["http://127.0.0.1:8", "https://localhost", "http://[::1]:8/v1", "http://0.0.0.0:8"]
-        {
+        for here in [
+            "http://127.0.0.1:8",
+            "https://localhost",
+            "http://[::1]:8/v1",
+            "http://[::ffff:127.0.0.1]:8",
+            "http://0.0.0.0:8",
+        ] {
             assert!(is_loopback(here), "{here}");
         }
         for elsewhere in ["http://engine.example:8", "http://10.0.0.7", "http://localhost.example"]
