@@ -86,6 +86,10 @@ pub(crate) struct Totals {
     pub(crate) turn_ends: Option<HashMap<(u16, u64), Nanos>>,
     /// Output tokens by [`N_BINS`] equal parts of the window.
     pub(crate) output_bins: Vec<f64>,
+    /// Output tokens by equal parts of the window, those of each answer spread evenly over its time:
+    /// of streams in step, which all wait and then all get tokens, instants of arrival would show how
+    /// their waves lie to the parts' edges.
+    pub(crate) spread_output: Vec<f64>,
     /// Whether the window has one load from its begin to its end, without ramp and drain.
     pub(crate) is_level: bool,
     pub(crate) ttft_slices: Vec<(f64, u64)>,
@@ -126,6 +130,7 @@ impl Totals {
             window_secs: window.duration().as_secs_f64(),
             whole_secs: window.whole_duration().as_secs_f64(),
             output_bins: vec![0.0; N_BINS],
+            spread_output: vec![0.0; N_SLICES],
             is_level: window.to_the_end.is_none() && !window.begins_idle,
             ttft_slices: vec![(0.0, 0); N_SLICES],
             ..Self::default()
@@ -153,11 +158,7 @@ impl Totals {
         self.add_lag(window, record, own);
         match &record.outcome {
             Outcome::Error(error) => {
-                let kind = error_kind(error);
-                if let Some(words) = error.words() {
-                    self.examples.entry(kind.clone()).or_insert_with(|| words.to_owned());
-                }
-                *self.errors.entry(kind).or_default() += 1;
+                count_failure(&mut self.errors, &mut self.examples, error);
                 return;
             }
             Outcome::Cancelled(cause) => {
@@ -307,6 +308,9 @@ impl Totals {
         self.n_output_unknown += u64::from(known.is_none());
         let n_tokens = known.unwrap_or(0);
         self.output_tokens += u64::from(n_tokens);
+        if let (Some(sent), Some(last)) = (record.sent, metrics.last_token_at) {
+            self.spread(window, sent, last, n_tokens);
+        }
         let mut share = Share::default();
         for (event, part) in token_arrivals(record, 1) {
             let arrived = Inwards::of(window, Some(event.at), own.late + event.slack);
@@ -328,6 +332,25 @@ impl Totals {
         share.whole()
     }
 
+    /// Spreads the tokens of an answer over the window from when it was sent to its last one.
+    fn spread(&mut self, window: &Window, sent: Nanos, last: Nanos, n_tokens: u32) {
+        let took = last.saturating_sub(sent).0 as f64;
+        let part = window.duration().0 as f64 / N_SLICES as f64;
+        let [from, to] = [sent, last].map(|at| window.overlap(Nanos::ZERO, at).0 as f64);
+        if took <= 0.0 || to <= from {
+            return;
+        }
+        let per_nano = f64::from(n_tokens) / took;
+        let first = ((from / part) as usize).min(N_SLICES - 1);
+        for (slice, output) in self.spread_output.iter_mut().enumerate().skip(first) {
+            let begin = slice as f64 * part;
+            if begin >= to {
+                break;
+            }
+            *output += per_nano * (to.min(begin + part) - from.max(begin)).max(0.0);
+        }
+    }
+
     /// Requests that were due and have no record: none may be lost in silence.
     pub(crate) fn add_lost(&mut self, n_lost: u64) {
         if n_lost > 0 {
@@ -339,8 +362,12 @@ impl Totals {
     /// Returns the trend of output tokens over the window; `None` when too few requests
     /// completed in it to say.
     pub(crate) fn output_trend(&self) -> Option<Trend> {
-        // The edges of a closed loop are half empty by nature: its first slice holds prefills.
-        self.has_enough_for_trend().then(|| Trend::of(&self.output_in(N_SLICES)))?
+        let (arrived, spread) =
+            (Trend::of(&self.output_in(N_SLICES))?, Trend::of(&self.spread_output)?);
+        // What goes on changing shows in both. Waves show in arrivals alone, and answers that end
+        // behind the window, or not at all, in what is spread.
+        let trend = if spread.is_trending() { arrived } else { spread };
+        self.has_enough_for_trend().then_some(trend)
     }
 
     /// Returns output tokens by equal parts of the window.
@@ -491,6 +518,19 @@ pub(crate) const ERROR_KINDS: [(&str, &str); 13] = [
     (CONN_REUSE_RACE, "the server closed the kept connection as the request was sent on it"),
     (CLIENT_RESOURCES, "this machine had no port or descriptor left: no fault of the engine"),
 ];
+
+/// Counts a failure by its kind, and keeps the words of the first one of each.
+pub(crate) fn count_failure(
+    errors: &mut BTreeMap<String, u64>,
+    examples: &mut BTreeMap<String, String>,
+    error: &RequestError,
+) {
+    let kind = error_kind(error);
+    if let Some(words) = error.words() {
+        examples.entry(kind.clone()).or_insert_with(|| words.to_owned());
+    }
+    *errors.entry(kind).or_default() += 1;
+}
 
 /// Returns the stable name of a failure's kind.
 pub(crate) fn error_kind(error: &RequestError) -> String {
@@ -746,6 +786,25 @@ mod tests {
             totals.push(&window, None, record, &RequestMetrics::of(record), OwnLag::default());
         }
         totals
+    }
+
+    #[test]
+    fn streams_in_step_have_no_trend_however_their_waves_lie_to_the_slices() {
+        let (mut by_arrival, mut n_loops) = (0, 0);
+        for n in (160..=640).step_by(40) {
+            for first in 45..=55 {
+                let found = closed_loop(8, n, |_| (f64::from(first), 5.0, 8));
+                let trend = found.output_trend().unwrap();
+                assert!(!trend.is_trending(), "{n} requests, {first} ms: {trend:?}");
+                let arrivals = Trend::of(&found.output_in(N_SLICES)).unwrap();
+                by_arrival += u32::from(arrivals.is_trending());
+                n_loops += 1;
+            }
+        }
+        assert!(by_arrival > n_loops / 20, "{by_arrival} of {n_loops}: the test shows nothing");
+        // What does go on changing is seen.
+        let slower = closed_loop(8, 320, |i| (50.0, 5.0 + i as f64 / 40.0, 8));
+        assert!(slower.output_trend().unwrap().is_trending(), "{slower:?}");
     }
 
     #[test]
