@@ -32,7 +32,7 @@ use crate::plan::launch::Launch;
 use crate::record::event::{CellOutcome, EngineFacts, LoadTimeline, StopRecord};
 use crate::record::request::RequestRecord;
 use crate::record::telemetry::TelemetrySample;
-use crate::record::trial::TrialRecord;
+use crate::record::trial::{PhaseKind, TrialRecord};
 use crate::score::Accuracy;
 use crate::score::as_published::AsPublishedTinyllama;
 use crate::score::grade::Graded;
@@ -152,13 +152,16 @@ impl<'a> CellAccumulator<'a> {
     }
 
     /// Takes a request of the open trial in. Those of warm-up phases are left out, but for what the
-    /// engine's counter holds.
+    /// engine's counter holds and for whether they failed.
     pub(crate) fn request(&mut self, record: &RequestRecord) {
         let Some(open) = self.open.as_mut() else { return };
         open.arrived
             .get_or_insert_with(|| ArrivedTokens::between(&open.engine, &open.window))
             .push(record);
         if !open.window.measures_phase(record.phase) {
+            if phase_of(self.cell, record).is_some_and(|phase| phase.kind == PhaseKind::WarmUp) {
+                self.evidence.push_warm_up(&record.outcome);
+            }
             return;
         }
         if let Some((window, totals)) =
@@ -472,7 +475,7 @@ mod tests {
     use crate::metrics::summary::CellStatus;
     use crate::metrics::tests::fixture::{launch, phase_record, plan, trial};
     use crate::record::request::{Outcome, RequestError};
-    use crate::record::trial::{PhaseKind, Stretch};
+    use crate::record::trial::Stretch;
 
     /// A plan of one cell with a warm-up and a measured phase at `rate` per second.
     fn constant_rate_plan(n_trials: u32) -> Plan {
@@ -500,6 +503,34 @@ mod tests {
         let first = sent + wait;
         let at: Vec<u64> = (0..5).map(|token| first + 10 * token).collect();
         RequestRecord { phase: 1, ..request(i, 1_000 + 10 * i, sent, &at) }
+    }
+
+    #[test]
+    fn a_warm_up_that_failed_is_told_and_counts_in_no_number() {
+        let plan = constant_rate_plan(1);
+        let summary = |n_failed| {
+            let mut cell = CellAccumulator::new(&plan, &plan.cells[0]);
+            cell.begin_trial(&trial_record(1_000));
+            for i in 0..40 {
+                let mut warm_up = request(i, 100, 100, &[500]);
+                if i < n_failed {
+                    warm_up.outcome = Outcome::Error(RequestError::Status(500, "cold".to_owned()));
+                }
+                cell.request(&warm_up);
+            }
+            (0..1_000).for_each(|i| cell.request(&measured(i, 1_000 + 10 * i, 20)));
+            cell.outcome(&CellOutcome::Complete);
+            cell.finish()
+        };
+        let told = |n_failed| {
+            let found = summary(n_failed);
+            assert_eq!((found.counts.scheduled, found.counts.n_failed()), (1_000, 0));
+            let caveat = found.caveats.into_iter().find(|caveat| caveat.code == "warm-up-failed");
+            caveat.map(|caveat| caveat.what.to_string())
+        };
+        let expected = "20 of 40 requests of the warm-up failed: 20 status-500 (\"cold\")";
+        assert_eq!(told(20).as_deref(), Some(expected));
+        assert_eq!((told(0), told(1)), (None, None));
     }
 
     #[test]

@@ -53,6 +53,7 @@ const CAVEATS: &[fn(&Case<'_>) -> Option<Caveat>] = &[
     load::went_on,
     load::not_steady,
     load::warm_up_not_steady,
+    load::warm_up_failed,
     load::no_steady_state,
     load::partial_wave,
     load::few_answers,
@@ -224,6 +225,12 @@ mod tests {
             prompts_repeat: true,
             ttft_trends: Trend::of(&rising).into_iter().collect(),
             n_unsteady_warm_ups: 1,
+            warm_up: Counts {
+                scheduled: 20,
+                errors: BTreeMap::from([("status-500".to_owned(), 20)]),
+                examples: BTreeMap::from([("status-500".to_owned(), "no room".to_owned())]),
+                ..Counts::default()
+            },
             to_the_end: Some(ToTheEnd::FewWaves),
             partial_wave: Some((100, 80)),
             over_saturation: Some(only_grew()),
@@ -327,6 +334,7 @@ mod tests {
         went-on: 640 of 1000 answers come from an attempt that was interrupted: answers are of all, everything else is of the 360 behind it
         not-steady: not steady inside the window: TTFT changed by +64 % (p < 0.0001)
         warm-up-not-steady: the warm-up of 1 of 1 trials found no steady state
+        warm-up-failed: 20 of 20 requests of the warm-up failed: 20 status-500 ("no room")
         no-steady-state: fewer than two waves of requests: there is no steady state, and ramp and drain are in the rates
         partial-wave: 100 requests at 80 at a time are 80 + 20: the last wave is not full
         n-too-small: 100 answers: p95 needs 130, p99 needs 662

@@ -7,7 +7,8 @@ use crate::metrics::device::Devices;
 use crate::metrics::engine_tokens::TokenCounts;
 use crate::metrics::lengths::Lengths;
 use crate::metrics::request::{Burst, RequestMetrics, TpotBound};
-use crate::metrics::totals::{OutputSteps, Totals};
+use crate::metrics::summary::Counts;
+use crate::metrics::totals::{OutputSteps, Totals, count_failure};
 use crate::metrics::window::{ToTheEnd, Window};
 use crate::plan::Plan;
 use crate::plan::cell::{ArrivalsPlan, Cell, OutputLength, Phase, Until};
@@ -148,6 +149,8 @@ pub(crate) struct Evidence {
     pub n_judged_warm_ups: u32,
     /// Those among them that found none.
     pub n_unsteady_warm_ups: u32,
+    /// Requests of warm-ups, as they ended.
+    pub(crate) warm_up: Counts,
     /// Why the window runs to the last response.
     pub to_the_end: Option<ToTheEnd>,
     /// Whether the window of an open loop begins with an idle engine.
@@ -329,6 +332,18 @@ impl Evidence {
         self.n_requests_open = 0;
         let measured = record.phases.iter().filter(|phase| phase.kind == PhaseKind::Measure);
         self.n_drawn_max = self.n_drawn_max.max(measured.map(|phase| phase.n_scheduled).sum());
+    }
+
+    /// Takes a request of a warm-up in.
+    pub(crate) fn push_warm_up(&mut self, outcome: &Outcome) {
+        self.warm_up.scheduled += 1;
+        match outcome {
+            Outcome::Ok => self.warm_up.ok += 1,
+            Outcome::Error(error) => {
+                count_failure(&mut self.warm_up.errors, &mut self.warm_up.examples, error);
+            }
+            Outcome::Cancelled(_) => {}
+        }
     }
 
     pub(crate) fn push(&mut self, record: &RequestRecord, metrics: &RequestMetrics) {

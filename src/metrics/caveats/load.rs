@@ -2,7 +2,7 @@
 
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::caveats::{Case, caveat, counted, pct, share};
-use crate::metrics::failures;
+use crate::metrics::failures::{self, FailureLimit};
 use crate::metrics::quantity::{Quantity, Statistic};
 use crate::metrics::steady;
 use crate::metrics::summary::Caveat;
@@ -102,6 +102,20 @@ pub(super) fn not_steady(case: &Case<'_>) -> Option<Caveat> {
 pub(super) fn warm_up_not_steady(case: &Case<'_>) -> Option<Caveat> {
     let what = steady::warm_up_not_steady(case.evidence)?;
     Some(caveat("warm-up-not-steady", what, "Allow it more rounds.", &[]))
+}
+
+/// Says that a warm-up cannot have warmed: more of it failed than a measured phase may have fail.
+pub(super) fn warm_up_failed(case: &Case<'_>) -> Option<Caveat> {
+    let counts = &case.evidence.warm_up;
+    let (n, of) = (counts.n_failed(), counts.scheduled);
+    FailureLimit::Usual.is_exceeded(n, of).then(|| {
+        let told = failures::told(counts.failures(), counts);
+        let what = format!("{n} of {of} requests of the warm-up failed: {told}");
+        let advice = "The engine may have been cold: look into its log, and warm it up at a load \
+                      that it answers.";
+        let touched = [MetricId::Ttft, MetricId::OutputThroughput];
+        caveat("warm-up-failed", what, advice, &touched)
+    })
 }
 
 /// Says that the ramp, or ramp and drain, are in the rates.
