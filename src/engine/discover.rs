@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::clock::monotonic;
 use crate::engine::credentials::Access;
 use crate::engine::http::{Answer, Http, HttpError, trust};
-use crate::engine::ready::answer::{Meaning, Remedy, meaning};
+use crate::engine::ready::answer::{Meaning, NO_SUCH_API, Remedy, meaning};
 use crate::engine::ready::models::listed;
 use crate::engine::ready::probe::{self, OPTIONAL, ProbeRequest};
 use crate::engine::tokenize;
@@ -40,8 +40,6 @@ const NEWER_LIMIT: &str = "max_completion_tokens";
 /// Time in which a server that says "not yet" is asked again, and the pause between.
 const NOT_YET_LIMIT: Nanos = Nanos::from_secs(5);
 const NOT_YET_PAUSE: Duration = Duration::from_millis(500);
-/// Statuses of an endpoint that is not there: nothing is waited for, as the list of models was.
-const NO_SUCH_API: [u16; 2] = [404, 501];
 /// Bodies by which a request is refused for what it holds, not for where it goes.
 const REFUSES_BODY: [u16; 2] = [400, 422];
 
@@ -166,12 +164,10 @@ impl<'a> Server<'a> {
         let mut tried = Vec::new();
         let (mut refuses_body, mut fails) = (false, false);
         let begun = monotonic();
-        for (api, path) in
-            [(Api::Chat, "/v1/chat/completions"), (Api::Completions, "/v1/completions")]
-        {
+        for api in [Api::Chat, Api::Completions] {
             let mut known = Spoken {
                 api,
-                path,
+                path: api.usual_path(),
                 stream: true,
                 refused: Vec::new(),
                 takes_max_tokens: !quirks.max_completion_tokens,
@@ -328,6 +324,7 @@ impl<'a> Server<'a> {
         let refuses_body = REFUSES_BODY.contains(&status) || (200..300).contains(&status);
         Ok(match status {
             _ if refuses_body => Reply::RefusesBody(told),
+            // Nothing is waited for, as the list of models was.
             _ if NO_SUCH_API.contains(&status) => Reply::Other(told),
             _ if meaning(status, &url, spoken.path, None) == Meaning::NotYet => {
                 Reply::NotYet { why: told, is_fault: status == 500 }

@@ -5,7 +5,7 @@ use toml::{Table, Value};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::plan::cell::{
-    Api, ArrivalsPlan, OutputLength, Phase, RequestPlan, Sampling, Slo, Until, UntilSteady,
+    ArrivalsPlan, OutputLength, Phase, RequestPlan, Sampling, Slo, Until, UntilSteady,
 };
 use crate::plan::extra_body::refusal;
 use crate::plan::search::SearchPlan;
@@ -165,10 +165,7 @@ pub(crate) fn request(
                 .help(why),
         );
     }
-    let usual_path = match spec.api {
-        Api::Chat => "/v1/chat/completions",
-        Api::Completions => "/v1/completions",
-    };
+    let usual_path = spec.api.usual_path();
     let output = match spec.max_tokens {
         MaxTokensSpec::Word(FromData::FromData) => OutputLength::FromData,
         MaxTokensSpec::Tokens(tokens) if spec.ignore_eos == Some(true) => {

@@ -85,11 +85,11 @@ fn start(scenario: &Scenario, name: &str, engine: &Table, found: &mut Diagnostic
         );
     }
     // One that is filled in is judged with its launch.
-    if let Some((why, help)) = url.filter(|url| !url.contains("{{")).and_then(url_fault) {
+    if let Some((why, guess)) = url.filter(|url| !url.contains("{{")).and_then(url_fault) {
         found.push(
             Diagnostic::error("scenario/value", format!("this is no URL: {why}"))
                 .label(scenario.layers.value(&["engine", name, "url"], ""))
-                .help(help),
+                .help(format!("write `url = \"{guess}\"`")),
         );
     }
     // What a variable fills in may be https.
@@ -140,7 +140,7 @@ pub(crate) fn url_fault(url: &str) -> Option<(String, String)> {
     let guesses = [format!("{scheme}://{rest}"), in_brackets];
     let guess = guesses.into_iter().find(|url| !host.contains('@') && parsed(url).is_ok());
     let guess = guess.unwrap_or_else(|| "http://127.0.0.1:8000".to_owned());
-    Some((why, format!("write `url = \"{guess}\"`")))
+    Some((why, guess))
 }
 
 /// A header that cannot be sent would fail every request, and one that frames requests twice, too.

@@ -4,6 +4,9 @@ use std::fmt;
 
 use reqwest::Url;
 
+/// Statuses of an endpoint that is not there.
+pub(in crate::engine) const NO_SUCH_API: [u16; 2] = [404, 501];
+
 /// What a status says to who waits for an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Meaning {

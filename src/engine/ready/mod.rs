@@ -17,7 +17,7 @@ use crate::engine::interrupt::Interrupt;
 use crate::engine::log::printable;
 use crate::engine::log::stages::LogStages;
 use crate::engine::process::port::{self, Listener};
-use crate::engine::ready::answer::{Meaning, Remedy, meaning};
+use crate::engine::ready::answer::{Meaning, NO_SUCH_API, Remedy, meaning};
 use crate::engine::ready::last_answer::LastAnswer;
 use crate::engine::ready::models::ListedModel;
 use crate::engine::ready::probe::{Extent, ProbeAnswer, ProbeRequest};
@@ -35,6 +35,9 @@ const USUAL_LIST: &str = "/v1/models";
 const USUAL_LIST_LIMIT: Duration = Duration::from_secs(2);
 /// How to measure an engine whose list is missing or wrong.
 const NO_LIST: &str = "`models = \"\"` goes on without the list";
+/// Time for an answer by the other API than the one that is asked for, and how often it is tried.
+const OTHER_API_LIMIT: Duration = Duration::from_secs(5);
+const OTHER_API_EVERY: Nanos = Nanos::from_secs(1);
 /// Pause between two looks at the port.
 const PORT_PAUSE: Duration = Duration::from_millis(20);
 /// Pause between two calls of an engine that is not ready.
@@ -240,6 +243,7 @@ impl Wait<'_> {
     fn until_token(&mut self) -> Result<Nanos, Unready> {
         self.waiting_for = "its first token";
         let (mut n_refused, mut extent) = (0, Extent::Short);
+        let mut other_asked_at = None;
         loop {
             let limit = self.deadline().saturating_sub(monotonic());
             let (launch, http, probe) = (self.launch, self.http, self.probe);
@@ -253,6 +257,9 @@ impl Wait<'_> {
                 }
                 Ok(Err(no_token)) => {
                     self.last.answered(no_token.status, &no_token.why);
+                    if NO_SUCH_API.contains(&no_token.status) {
+                        self.check_other_api(&mut other_asked_at)?;
+                    }
                     let location = no_token.location.as_deref();
                     match meaning(no_token.status, &url, &probe.path, location) {
                         Meaning::Never(remedy) => return Err(self.never(&remedy)),
@@ -286,6 +293,32 @@ impl Wait<'_> {
             }
             self.pause()?;
         }
+    }
+
+    /// Gives an engine up that has not the API that is asked for and answers by the other: no wait
+    /// mends that. Asked now and then, as an engine that is starting has neither.
+    fn check_other_api(&mut self, asked_at: &mut Option<Nanos>) -> Result<(), Unready> {
+        let (launch, http, probe) = (self.launch, self.http, self.probe);
+        let now = monotonic();
+        let is_soon = asked_at.is_some_and(|at| now.saturating_sub(at) < OTHER_API_EVERY);
+        if is_soon || probe.path != probe.api.usual_path() {
+            return Ok(());
+        }
+        *asked_at = Some(now);
+        let api = probe.api.other();
+        let other = ProbeRequest { api, path: api.usual_path().to_owned(), ..probe.clone() };
+        let limit = OTHER_API_LIMIT.min(self.deadline().saturating_sub(now).into());
+        let answer = probe::ask(http, launch, &other, Extent::Short, limit, &mut || self.look())?;
+        if !matches!(answer, Ok(Ok(_))) {
+            return Ok(());
+        }
+        let message = format!(
+            "{}; {} answers: set `api = \"{}\"` in [request]",
+            self.last,
+            other.path,
+            api.word()
+        );
+        Err(Unready::Failed(FailureClass::Server, message))
     }
 
     /// Gets a path once. What no wait mends is an error.

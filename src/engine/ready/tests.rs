@@ -150,6 +150,8 @@ fn a_step_that_fails_tells_its_url_and_the_last_answer() {
 }
 
 const LIST: &str = r#"{"data":[{"id":"served","root":"m"}]}"#;
+const CHAT_ANSWER: &str = "data: {\"choices\":[{\"delta\":{\"content\":\" x\"},\"finish_reason\":\"length\"}]}\n\n\
+                           data: [DONE]\n\n";
 const ANSWER: &str = "data: {\"choices\":[{\"text\":\" x\",\"finish_reason\":\"length\"}]}\n\n\
                       data: [DONE]\n\n";
 
@@ -209,6 +211,25 @@ fn a_list_that_is_none_is_told_with_the_way_out() {
     let other = server("405 Method Not Allowed", "no method");
     let (_, message, _) = wait(&attached(&other, None, Nanos::from_secs(60)));
     assert!(message.starts_with("does not list its models") && message.contains(way_out));
+}
+
+#[test]
+fn an_engine_that_has_the_other_api_alone_is_told_with_the_way_out() {
+    let url = answering(|_, request| {
+        let (status, body) = match request.split(' ').nth(1).unwrap() {
+            "/v1/models" => ("200 OK", LIST),
+            "/v1/chat/completions" => ("200 OK", CHAT_ANSWER),
+            _ => ("404 Not Found", "{}"),
+        };
+        (status.to_owned(), body.to_owned())
+    });
+    let (class, message, took) = wait(&attached(&url, None, Nanos::from_secs(60)));
+    assert_eq!(class, FailureClass::Server);
+    assert!(took < Nanos::from_secs(20), "it was waited for: {took}");
+    let told = format!(
+        "POST {url}/v1/completions answered 404 (once): {{}}; /v1/chat/completions answers: set `api = \"chat\"` in [request]"
+    );
+    assert_eq!(message, told);
 }
 
 #[test]

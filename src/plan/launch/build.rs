@@ -64,7 +64,7 @@ fn made(
     if url.contains("{{") {
         check_filled(&engine, &base_url, found);
     }
-    let base_url = without_version(&base_url);
+    let base_url = base_of(&base_url);
     let headers = spec.headers.iter();
     let headers = headers.map(|(name, value)| {
         (name.clone(), engine.render(value, &format!("headers.{name}"), found))
@@ -138,19 +138,27 @@ fn check_filled(engine: &Starting<'_>, base_url: &str, found: &mut Diagnostics) 
         return;
     }
     // The port is chosen where the engine starts.
-    if let Some((why, help)) = url_fault(&base_url.replace(PORT, "1")) {
+    if let Some((why, guess)) = url_fault(&base_url.replace(PORT, "1")) {
         found.push(
             Diagnostic::error("scenario/value", format!("`{base_url}` is no URL: {why}"))
                 .label(engine.label("url", None))
-                .help(help),
+                .help(format!("write `url = \"{guess}\"`")),
         );
     }
 }
 
-/// Paths of requests carry the version, as does the URL that clients are usually given.
-fn without_version(base_url: &str) -> String {
-    let (path, query) = base_url.split_at(base_url.find('?').unwrap_or(base_url.len()));
-    format!("{}{query}", path.trim_end_matches('/').trim_end_matches("/v1"))
+/// What clients ask for below the version, and is pasted with it.
+const ASKED_FOR: [&str; 5] =
+    ["/chat/completions", "/completions", "/models", "/responses", "/embeddings"];
+
+/// Returns the part of a URL that paths of requests are put behind: they carry the version, as does
+/// the URL that clients are usually given, with or without what is asked for.
+pub(crate) fn base_of(url: &str) -> String {
+    let (path, query) = url.split_at(url.find('?').unwrap_or(url.len()));
+    let path = path.trim_end_matches('/');
+    let asked = ASKED_FOR.iter().find_map(|asked| path.strip_suffix(asked));
+    let path = asked.filter(|path| path.ends_with("/v1")).unwrap_or(path);
+    format!("{}{query}", path.trim_end_matches("/v1").trim_end_matches('/'))
 }
 
 /// Returns the launch's identity: what shapes the process, as the scenario writes it.

@@ -51,6 +51,24 @@ words! {
     }
 }
 
+impl Api {
+    /// Returns the path that requests go to, where the scenario names no other.
+    pub(crate) const fn usual_path(self) -> &'static str {
+        match self {
+            Self::Chat => "/v1/chat/completions",
+            Self::Completions => "/v1/completions",
+        }
+    }
+
+    /// Returns the other one.
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::Chat => Self::Completions,
+            Self::Completions => Self::Chat,
+        }
+    }
+}
+
 /// Longest answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged, expecting = "expected a count or \"from-data\"")]
