@@ -171,11 +171,25 @@ fn a_self_signed_endpoint_is_measured_with_its_accuracy() {
     let output = bed.run().output().unwrap();
     assert!(begun.elapsed() < Duration::from_secs(15), "it was waited for");
     assert_code(&output, 102);
-    for word in ["certificate", "CaUsedAsEndEntity", "ca = \"engine.pem\"", "SSL_CERT_FILE"] {
+    for word in ["certificate", "self-signed", "ca = \"engine.pem\"", "SSL_CERT_FILE"] {
         assert!(told(&output).contains(word), "{word} is not in:\n{}", told(&output));
     }
     let failure = &bed.cell("secured")["outcome"]["failed"];
     assert_eq!(failure["class"], "server", "{failure}");
+
+    // On the command line there is no table.
+    let quick = |more: &[&str]| {
+        let mut quick = bed.bench(&["quick", &front.url(), "--model", "tiny", "--dry-run"]);
+        quick.args(more).output().unwrap()
+    };
+    let output = quick(&[]);
+    assert_code(&output, 69);
+    for word in ["self-signed", "`--set engine.server.ca=/path/of/engine.pem`", "SSL_CERT_FILE"] {
+        assert!(told(&output).contains(word), "{word} is not in:\n{}", told(&output));
+    }
+    fs::write(bed.path("own.pem"), &front.authority).unwrap();
+    let trust = format!("engine.server.ca={}", bed.path("own.pem").display());
+    assert_code(&quick(&["--set", &trust]), 0);
 
     // What is named is not what it should be.
     for (text, code, word) in

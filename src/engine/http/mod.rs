@@ -18,7 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use crate::clock::monotonic;
 use crate::engine::credentials::Access;
 use crate::engine::http::resolver::{NoAddress, SystemResolver};
-use crate::engine::http::trust::objection;
+use crate::engine::http::trust::{disbelief, objection};
 use crate::load::recorder::single_answer::AnswerReader;
 use crate::load::transport::client::{Ending, not_asked_for};
 use crate::load::transport::connection::{head_of, malformed};
@@ -83,11 +83,7 @@ pub enum HttpError {
     #[error("have the proxy {1} open a tunnel to {0}: {2}")]
     NoTunnel(String, String, NoTunnel),
     /// The engine's certificate is not to be believed.
-    #[error(
-        "trust the certificate of {0} ({1}): if it is the engine's own, name it in the engine's \
-         table, `ca = \"engine.pem\"`; if an authority signed it, name that one there or in \
-         SSL_CERT_FILE"
-    )]
+    #[error("trust the certificate of {0}: {1}")]
     Untrusted(String, String),
     /// Something answers, but not TLS.
     #[error("speak TLS with {0}: what answers there does not; is it http:// instead?")]
@@ -110,7 +106,7 @@ pub enum HttpError {
     #[error("read the answer of {0}: {1}")]
     Unreadable(String, String),
     /// The answer broke off or never came whole.
-    #[error("read the answer of {0}")]
+    #[error("read the answer of {0}: the connection ended before it")]
     Broken(String),
     /// No answer in time.
     #[error("get an answer of {0} within {1:?}")]
@@ -406,9 +402,7 @@ async fn whole_body(mut response: Response, url: &str) -> Result<String, HttpErr
 fn why(url: &str, error: &reqwest::Error) -> HttpError {
     let url = url.to_owned();
     match objection(error) {
-        Some(rustls::Error::InvalidCertificate(what)) => {
-            HttpError::Untrusted(url, what.to_string())
-        }
+        Some(rustls::Error::InvalidCertificate(what)) => HttpError::Untrusted(url, disbelief(what)),
         Some(rustls::Error::InvalidMessage(_)) => HttpError::NotTls(url),
         Some(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
             HttpError::NotHttp1(url)

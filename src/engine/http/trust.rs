@@ -10,7 +10,9 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
 
 /// Why no certificate could be believed.
 #[derive(Debug, thiserror::Error)]
@@ -139,6 +141,26 @@ impl ServerCertVerifier for Verifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.chains.supported_verify_schemes()
     }
+}
+
+/// Says why a certificate is not believed.
+pub(crate) fn disbelief(error: &CertificateError) -> String {
+    match error {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it has expired",
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "it is not valid yet"
+        }
+        CertificateError::UnknownIssuer => "no authority that is trusted here has signed it",
+        CertificateError::NotValidForName => "it is that of another host",
+        CertificateError::BadSignature => "its signature is wrong",
+        CertificateError::Revoked => "it was revoked",
+        // The library that names it so is none of this program's.
+        CertificateError::Other(other) if other.0.to_string() == "CaUsedAsEndEntity" => {
+            "it is an authority's own, as self-signed ones are, and not on the list of trusted ones"
+        }
+        other => return other.to_string(),
+    }
+    .to_owned()
 }
 
 /// Returns what TLS objects to, if that is why a call failed.

@@ -466,5 +466,12 @@ fn foreign(port: u16, who: &str) -> Unready {
 }
 
 fn hopeless(error: &HttpError) -> Unready {
-    Unready::Failed(FailureClass::Server, format!("cannot {error}"))
+    let mut message = format!("cannot {error}");
+    if matches!(error, HttpError::Untrusted(..)) {
+        message.push_str(
+            "; if it is the engine's own, name it in the engine's table, `ca = \"engine.pem\"`; if \
+             an authority signed it, name that one's there or in SSL_CERT_FILE",
+        );
+    }
+    Unready::Failed(FailureClass::Server, message)
 }
