@@ -193,7 +193,7 @@ pub(crate) struct QuickArgs {
     #[arg(value_name = "MODEL")]
     pub(crate) model_of_engine: Option<String>,
     /// Model to ask a running server for, when it serves several or lists none.
-    #[arg(long, value_name = "NAME", conflicts_with = "model_of_engine")]
+    #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
     /// Requests at once, a row of the table each; 1,8,32 when neither this nor --rate is given.
     #[arg(long, short, value_name = "N,…", value_delimiter = ',', conflicts_with = "rate",
@@ -214,8 +214,8 @@ pub(crate) struct QuickArgs {
     #[arg(long, short, value_name = "TOKENS",
           value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub(crate) output: Option<u32>,
-    /// What is asked instead of generated text: gsm8k, s1k, sharegpt, ultrachat, or a .jsonl,
-    /// .csv, .parquet or .txt file.
+    /// What is asked instead of generated text: a name of `bench data list` such as gsm8k, or a
+    /// .jsonl, .csv, .parquet or .txt file.
     #[arg(long, short, value_name = "FILE or NAME")]
     pub(crate) data: Option<String>,
     /// Tokenizer by which generated prompts are cut: a directory with tokenizer.json, or a hub
@@ -865,8 +865,8 @@ pub(crate) struct InitArgs {
     /// Model: a hub repository, or a path.
     #[arg(long, short, value_name = "NAME")]
     pub(crate) model: Option<String>,
-    /// What is asked: gsm8k, s1k, sharegpt, ultrachat, or a .jsonl, .csv, .parquet or .txt file;
-    /// common English words without it.
+    /// What is asked: a name of `bench data list` such as gsm8k, or a .jsonl, .csv, .parquet or
+    /// .txt file; common English words without it.
     #[arg(long, short, value_name = "FILE or NAME")]
     pub(crate) data: Option<String>,
     /// Tokenizer by which lengths are counted: a directory, or a hub repository.

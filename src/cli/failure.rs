@@ -3,7 +3,7 @@
 use crate::analysis::rescore::RescoreError;
 use crate::cli::exit::Exit;
 use crate::datasets::cache::NoCacheDir;
-use crate::diagnostic::{Diagnostics, Label};
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::engine::credentials::CredentialError;
 use crate::load::spec::LoadError;
 use crate::report::template::TemplateError;
@@ -84,9 +84,9 @@ impl Failure {
         self
     }
 
-    /// Tells the places of mistakes in a scenario as `told` makes them.
+    /// Tells mistakes in a scenario as `told` makes them.
     #[must_use]
-    pub(crate) fn retold(mut self, told: impl Fn(&mut Label)) -> Self {
+    pub(crate) fn retold(mut self, told: impl Fn(&mut Diagnostic)) -> Self {
         if let Message::Scenario(diagnostics) = &mut self.message {
             diagnostics.retell(told);
         }

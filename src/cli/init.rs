@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::cli::args::InitArgs;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::flag_places::Maker;
 use crate::cli::new_scenario::{self, EngineChoice, LoadChoice, RequestChoice, Starter, WarmUp};
 use crate::cli::{check_data, output, presets, quick, scenario_file};
 use crate::plan::render::shell_word;
@@ -40,15 +41,18 @@ pub(crate) fn init(mut args: InitArgs) -> Result<Exit, Failure> {
     let file = args.file.clone().unwrap_or_else(|| "scenario.toml".into());
     let text = starter(&args, &file)?.to_toml();
     // What it says must hold: a precision that the preset does not know, and a column that the
-    // data have under another name, are told now.
-    let planned = scenario_file::plan_text(&file, &text, None, &[])?;
-    let data = check_data::look_at_plan(&planned.loaded.scenario, &planned.plan, &file);
-    if data.found.has_errors() {
-        return Err(Failure::scenario(data.found));
-    }
+    // data have under another name, are told now, by the flags, as nothing is written.
+    check(&file, &text)
+        .map_err(|failure| failure.retold(|mistake| Maker::Init.retell(&file, mistake)))?;
     write(&file, &text, |file| {
         format!("wrote {file}\n  look at it: bench plan {file}\n  measure:    bench run {file}")
     })
+}
+
+fn check(file: &Path, text: &str) -> Result<(), Failure> {
+    let planned = scenario_file::plan_text(file, text, None, &[])?;
+    let data = check_data::look_at_plan(&planned.loaded.scenario, &planned.plan, file);
+    if data.found.has_errors() { Err(Failure::scenario(data.found)) } else { Ok(()) }
 }
 
 fn preset(name: &str, file: Option<&Path>) -> Result<Exit, Failure> {
@@ -117,6 +121,7 @@ fn starter(args: &InitArgs, file: &Path) -> Result<Starter, Failure> {
         (url.clone(), false, data, running)
     } else {
         let found = presets::named(args.engine.as_deref().unwrap_or_default())?;
+        found.refuse_without_server("name it: --url http://localhost:8000 --model NAME")?;
         if args.model.is_none() && found.needs_model() {
             return Err(found.no_model("add --model NAME"));
         }
@@ -160,7 +165,7 @@ fn ask(args: &mut InitArgs) -> Result<(), Failure> {
     }
     let model = answer("model: hub repository or path; empty for the preset's own", "")?;
     args.model = Some(model).filter(|model| !model.is_empty()).or_else(|| args.model.take());
-    let data = answer("data: a file, gsm8k, s1k, ultrachat; empty for common words", "")?;
+    let data = answer("data: a file, or a name of `bench data list`; empty for common words", "")?;
     args.data = Some(data).filter(|data| !data.is_empty()).or_else(|| args.data.take());
     if args.url.is_none() {
         let precisions = answer("precisions, a row each, such as bf16,fp8; empty for one", "")?;
@@ -204,6 +209,7 @@ mod tests {
     use clap::Parser as _;
 
     use crate::cli::args::{Cli, Command};
+    use crate::plan::cell::DatasetPlan;
 
     fn made(words: &[&str]) -> String {
         let cli = Cli::try_parse_from([&["bench", "init"], words].concat()).unwrap();
@@ -224,6 +230,46 @@ mod tests {
         ] {
             let text = made(words);
             assert!(text.contains("[phase.load]"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_is_told_by_the_flag_as_nothing_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("s.toml");
+        let check = |words: &[&str], expected: &[&str]| {
+            let words = [&["bench", "init", file.to_str().unwrap()], words].concat();
+            let Command::Init(args) = Cli::try_parse_from(words).unwrap().command else {
+                panic!("not init")
+            };
+            let told = init(args).unwrap_err().render(false);
+            for part in expected {
+                assert!(told.contains(part), "{part} is not in {told}");
+            }
+            assert!(!told.contains("s.toml") && !file.exists(), "{told}");
+        };
+        let vllm = ["--engine", "vllm", "--model", "org/name"];
+        let data = [&vllm[..], &["--data", "nofile.jsonl"]].concat();
+        check(&data, &["--> --data:1:", "there is no file"]);
+        let tokenizer = [&vllm[..], &["--tokenizer", "./nix"]].concat();
+        check(&tokenizer, &["--> --tokenizer:1:", "there is no file"]);
+        let precision = [&vllm[..], &["--precision", "fp99"]].concat();
+        check(&precision, &["--> --precision:1:", "fp99"]);
+        let known = [&vllm[..], &["--data", "mnlu"]].concat();
+        check(&known, &["did you mean `mmlu`?"]);
+        check(&["--engine", "endpoint"], &["starts nothing", "--url http://localhost:8000"]);
+    }
+
+    #[test]
+    fn every_data_set_that_is_known_makes_a_scenario() {
+        for known in &crate::datasets::known::KNOWN {
+            let tokenizer = ["--tokenizer", "org/name"];
+            let words = ["--engine", "vllm", "--model", "org/name", "--data", known.name];
+            let text = made(&[&words[..], &tokenizer[..]].concat());
+            let source = known.source;
+            let is_graded = text.contains("[score.answer]");
+            let has_golds = DatasetPlan::of(source, None, None, None).has_golds();
+            assert_eq!(is_graded, has_golds, "{text}");
         }
     }
 

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use toml::Value;
 
 use crate::cli::typed;
+use crate::datasets::known::Known;
+use crate::plan::cell::{DatasetPlan, Source};
 use crate::workload::dataset::schema::Schema;
 
 /// What a first scenario says.
@@ -199,9 +201,8 @@ impl Starter {
             text.value("output-tokens", &n.to_string(), "");
         }
         text.value("cycle", "true", "from the first row again when rows run out");
-        if matches!(&self.data, DataChoice::Known { source, .. } if has_gold(source)) {
-            text.table("score.answer", "graded from the same answers");
-            text.value("extract", "[\"strict\", \"flexible\"]", "");
+        if let DataChoice::Known { source, .. } = &self.data {
+            write_score(source, text);
         }
     }
 
@@ -344,9 +345,18 @@ fn joined(values: impl Iterator<Item = String>) -> String {
     format!("[{}]", values.collect::<Vec<_>>().join(", "))
 }
 
-/// Whether a data set brings answers by which others are graded.
-fn has_gold(source: &str) -> bool {
-    matches!(source, "gsm8k" | "s1k" | "s1k-1.1")
+/// Writes how answers are graded, where a known data set brings some to grade by.
+fn write_score(source: &str, text: &mut Text) {
+    let known = Known::named(source).map(|known| known.source);
+    if !known.is_some_and(|source| DatasetPlan::of(source, None, None, None).has_golds()) {
+        return;
+    }
+    if matches!(known, Some(Source::Gsm8k | Source::S1k | Source::S1k11)) {
+        text.table("score.answer", "graded from the same answers");
+        text.value("extract", "[\"strict\", \"flexible\"]", "");
+    } else {
+        text.table("score.answer", "graded from the same answers, as its task is");
+    }
 }
 
 /// Returns a text as TOML writes it.

@@ -149,6 +149,18 @@ impl Found {
         (!is_found).then_some(path)
     }
 
+    /// Refuses one that starts nothing and names no server: a URL does.
+    pub(crate) fn refuse_without_server(&self, help: &str) -> Result<(), Failure> {
+        let table = self.table();
+        let argv = table.get("argv").and_then(toml::Value::as_array);
+        if !argv.is_some_and(Vec::is_empty) || table.contains_key("url") {
+            return Ok(());
+        }
+        let message =
+            format!("{} starts nothing: it stands for a server that runs already", self.name);
+        Err(Failure::new(Exit::Usage, message).help(help))
+    }
+
     /// Whether requests to its engine may ask for answers of a length.
     pub(crate) fn takes_ignore_eos(&self) -> bool {
         let table = self.table();

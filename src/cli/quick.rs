@@ -13,11 +13,14 @@ use toml_edit::{DocumentMut, Item, Key, TableLike, Value};
 use crate::cli::args::{Colour, ProgressAs, QuickArgs};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::flag_places::{Maker, place_of_quick};
 use crate::cli::new_scenario::{
     DataChoice, EngineChoice, LoadChoice, RequestChoice, SERVER, Starter, WarmUp,
 };
 use crate::cli::run::Begin;
-use crate::cli::{output, presets, quick_flags, scenario_file, side_by_side, typed};
+use crate::cli::{output, presets, scenario_file, side_by_side, typed};
+use crate::datasets::known::{self, Known};
+use crate::diagnostic::Diagnostic;
 use crate::diagnostic::suggest::{did_you_mean, list, nearest};
 use crate::engine::credentials::Credentials;
 use crate::engine::discover::{ANSWER_LIMIT, ASKS_FOR_KEY, NoOffer, Question, Server, Spoken};
@@ -26,8 +29,10 @@ use crate::engine::start::requires::{self, Unmet};
 use crate::plan::Plan;
 use crate::plan::cell::{Api, Source};
 use crate::plan::data_files::plain_name;
+use crate::plan::launch::build::base_of;
 use crate::plan::paths::is_path;
 use crate::plan::render::shell_word;
+use crate::scenario::check_engine::url_fault;
 use crate::scenario::check_secrets::is_variable_name;
 use crate::seed::Seed;
 use crate::units::Nanos;
@@ -38,6 +43,8 @@ use crate::workload::words;
 /// Answers that take longer are not repeated until they are steady: that would take longer than
 /// what is measured.
 const QUICK_ANSWER: Nanos = Nanos(500_000_000);
+/// The preset of servers that run already.
+const ENDPOINT: &str = "endpoint";
 /// Tokens of the first answer, which finds the API.
 const FIRST_TOKENS: u32 = 4;
 /// Tokens that the salt has in front of a prompt.
@@ -51,7 +58,20 @@ const FIRST_WORD_AFTER: u64 = 2;
 pub(crate) fn quick(mut args: QuickArgs, colour: Colour) -> Result<Exit, Failure> {
     // One engine was asked for: that it cannot run here is no success.
     args.ends.strict = true;
-    measure(&args, colour).map_err(|failure| failure.retold(quick_flags::retell))
+    // `endpoint URL` says twice that the server runs already.
+    if args.target == ENDPOINT && args.model_of_engine.as_deref().is_some_and(is_url) {
+        args.target = args.model_of_engine.take().unwrap_or_default();
+    }
+    if args.model_of_engine.is_some() && args.model.is_some() {
+        return Err(Failure::new(Exit::Usage, "the model is named twice: as MODEL and by --model")
+            .help("write MODEL behind an engine, and --model behind a URL"));
+    }
+    measure(&args, colour).map_err(|failure| failure.retold(retell))
+}
+
+/// Tells a mistake in the scenario as what the user wrote.
+fn retell(mistake: &mut Diagnostic) {
+    Maker::Quick.retell(&place_of_quick(), mistake);
 }
 
 fn measure(args: &QuickArgs, colour: Colour) -> Result<Exit, Failure> {
@@ -71,7 +91,7 @@ fn measure(args: &QuickArgs, colour: Colour) -> Result<Exit, Failure> {
             output::message(&format!("data     {}: {told}", typed::path(path)));
         }
     }
-    let path = quick_flags::place();
+    let path = place_of_quick();
     let plain = starter.to_toml();
     let text = with_sets(&plain, &path, &args.sets)?;
     let mut planned = scenario_file::plan_text(&path, &text, None, &[]).or_else(|failure| {
@@ -83,7 +103,7 @@ fn measure(args: &QuickArgs, colour: Colour) -> Result<Exit, Failure> {
         return Ok(Exit::Ok);
     }
     refuse_without_engine(&planned.plan)?;
-    planned.loaded.warnings.retell(quick_flags::retell);
+    planned.loaded.warnings.retell(retell);
     let (exit, analysis) = side_by_side::carry_out(
         planned,
         &path,
@@ -166,9 +186,7 @@ pub(crate) fn base_url(target: &str) -> String {
         Some((scheme, rest)) => format!("{}://{rest}", scheme.to_ascii_lowercase()),
         None => format!("http://{target}"),
     };
-    let url = url.find("/v1/").map_or(url.as_str(), |at| &url[..at]);
-    let url = url.trim_end_matches('/');
-    url.strip_suffix("/v1").unwrap_or(url).trim_end_matches('/').to_owned()
+    base_of(&url)
 }
 
 /// Returns the prompts that a command line asks for.
@@ -188,8 +206,8 @@ pub(crate) fn data_choice(
             },
         });
     };
-    if KNOWN.contains(&data) {
-        if data == "sharegpt" && tokenizer.is_none() {
+    if let Some(known) = Known::named(data) {
+        if known.source == Source::Sharegpt && tokenizer.is_none() {
             return Err(Failure::new(Exit::Usage, "sharegpt is filtered by lengths in tokens")
                 .help("add --tokenizer: the model's directory or hub repository"));
         }
@@ -199,7 +217,8 @@ pub(crate) fn data_choice(
     let plain = Path::new(plain_name(data));
     let ending = plain.extension().and_then(|extension| extension.to_str());
     let Some(source) = ending.and_then(Source::of_ending) else {
-        let help = did_you_mean(data, KNOWN, "known data sets").unwrap_or_default();
+        let known = known::KNOWN.iter().map(|known| known.name);
+        let help = did_you_mean(data, known, "known data sets").unwrap_or_default();
         return Err(Failure::new(
             Exit::Usage,
             format!(
@@ -243,9 +262,6 @@ fn schema_of(source: Source, path: &Path) -> Result<Schema, Failure> {
     })
 }
 
-/// Data sets that need no further word.
-const KNOWN: [&str; 5] = ["gsm8k", "s1k", "s1k-1.1", "sharegpt", "ultrachat"];
-
 /// Returns the answer's length: as asked for, as the data has it, or the usual one.
 pub(crate) fn max_tokens(asked: Option<u32>, data: &DataChoice) -> Option<u32> {
     let from_data = match data {
@@ -285,6 +301,12 @@ fn data_of(args: &QuickArgs) -> Result<DataChoice, Failure> {
 
 fn of_preset(args: &QuickArgs) -> Result<Starter, Failure> {
     let found = presets::named(&args.target)?;
+    found.refuse_without_server("name its URL: bench quick http://localhost:8000")?;
+    if let Some(url) = args.model_of_engine.as_ref().filter(|model| model.contains("://")) {
+        let message = format!("{} is started, and {url} is a server that runs", found.name);
+        return Err(Failure::new(Exit::Usage, message)
+            .help(format!("measure that server: bench quick {url}")));
+    }
     found.refuse_unknown(&args.precision)?;
     let preset = &found.name;
     let data = data_of(args)?.read_by(preset);
@@ -334,9 +356,8 @@ fn check_server(args: &QuickArgs, url: &str) -> Result<(), Failure> {
                 .to_owned(),
         );
     }
-    if let Err(error) = reqwest::Url::parse(url) {
-        let help = "write it as http://127.0.0.1:8000".to_owned();
-        return refused(&format!("{url} is no URL: {error}"), help);
+    if let Some((why, guess)) = url_fault(url) {
+        return refused(&format!("{url} is no URL: {why}"), format!("write it as {guess}"));
     }
     let host = url.split("://").nth(1).and_then(|rest| rest.split('/').next());
     if host.is_some_and(|host| host.contains('@')) {
@@ -364,7 +385,7 @@ fn check_server(args: &QuickArgs, url: &str) -> Result<(), Failure> {
 
 /// Refuses files that are not there, before a server is waited for.
 fn check_files(args: &QuickArgs) -> Result<(), Failure> {
-    let data = args.data.as_deref().filter(|data| !KNOWN.contains(data));
+    let data = args.data.as_deref().filter(|data| Known::named(data).is_none());
     let tokenizer = args.tokenizer.as_deref().filter(|name| is_path(name));
     for (flag, named) in [("--data", data), ("--tokenizer", tokenizer)] {
         if let Some(named) = named.filter(|named| !Path::new(plain_name(named)).exists()) {
@@ -411,7 +432,7 @@ fn of_server(args: &QuickArgs) -> Result<Starter, Failure> {
     let mut starter = unknown_server(args, &url)?;
     // The way to the server, its key included, is that of the run.
     let planned =
-        scenario_file::plan_text(&quick_flags::place(), &starter.to_toml(), None, &args.sets)?;
+        scenario_file::plan_text(&place_of_quick(), &starter.to_toml(), None, &args.sets)?;
     let launches = &planned.plan.launches;
     let credentials = Credentials::read(launches, output::hub_token())?;
     output::hide(credentials.redactor());

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::datasets::cache::DatasetCache;
 use crate::datasets::dataset::find::{SUMS, find_known};
-use crate::datasets::dataset::{DatasetError, Search, digest};
+use crate::datasets::dataset::{DATA_SET, DatasetError, Search, digest};
 use crate::datasets::download::OnProgress;
 use crate::datasets::hub::{Repo, RepoKind};
 use crate::datasets::known::{KNOWN, Known};
@@ -93,6 +93,7 @@ pub(crate) fn fetch(
     let search = Search { bases: &[], cache, on_progress };
     find_known(known, known.repo, &plan_of(known, split), &search).map(|found| found.paths).map_err(
         |missing| DatasetError::Missing {
+            what: DATA_SET,
             name: name.to_owned(),
             reason: missing.reason,
             help: missing.help,

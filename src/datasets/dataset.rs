@@ -35,13 +35,18 @@ pub(crate) struct Opened {
     pub sha256: String,
 }
 
+/// What a [`DatasetError::Missing`] is, where it is no tokenizer.
+pub(crate) const DATA_SET: &str = "data set";
+
 /// Why a data set cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DatasetError {
-    /// The data set was not found.
-    #[error("data set `{name}` is not here: {reason}")]
+    /// It was not found.
+    #[error("{what} `{name}` is not here: {reason}")]
     Missing {
-        /// The data set.
+        /// What it is: [`DATA_SET`] or a tokenizer.
+        what: &'static str,
+        /// Its name.
         name: String,
         /// The places where it was looked for.
         reason: String,

@@ -36,6 +36,7 @@ pub(crate) struct TokenizerFiles {
 /// [`DatasetError::Missing`] names the places where it was looked for.
 pub(crate) fn open(location: &str, search: &Search<'_>) -> Result<TokenizerFiles, DatasetError> {
     let missing = |reason: String, is_remote: bool| DatasetError::Missing {
+        what: "tokenizer",
         name: location.to_owned(),
         reason,
         is_remote,

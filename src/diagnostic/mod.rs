@@ -162,9 +162,9 @@ impl Diagnostics {
         }
     }
 
-    /// Tells every place as `told` makes it.
-    pub(crate) fn retell(&mut self, told: impl Fn(&mut Label)) {
-        self.list.iter_mut().flat_map(|diagnostic| &mut diagnostic.labels).for_each(told);
+    /// Tells each as `told` makes it.
+    pub(crate) fn retell(&mut self, told: impl Fn(&mut Diagnostic)) {
+        self.list.iter_mut().for_each(told);
     }
 
     /// Whether there is none.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use crate::datasets::bundled::bundled;
-use crate::datasets::dataset::{DatasetError, Search};
+use crate::datasets::dataset::{DATA_SET, DatasetError, Search};
 use crate::datasets::download::{FetchError, Fetcher, OnProgress, wait_for};
 use crate::datasets::hub::{Repo, RepoKind, Snapshot};
 use crate::datasets::known::{self, Known};
@@ -84,7 +84,8 @@ pub(super) fn locate(
         }
         reason = format!("{reason}; and its fallback {} is not here either", fallback.display());
     }
-    Err(DatasetError::Missing { name: name.to_owned(), reason, help, is_remote })
+    let (what, name) = (DATA_SET, name.to_owned());
+    Err(DatasetError::Missing { what, name, reason, help, is_remote })
 }
 
 /// Finds every place of a data set: files one after the other.
