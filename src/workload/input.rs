@@ -56,11 +56,12 @@ impl Input {
         &self.name
     }
 
-    /// Opens it in the format that is asked for, else in that of its first bytes, where they say
-    /// it, else in that of its name.
+    /// Opens it in the format that is asked for, whatever its name is, else in that of its first
+    /// bytes, where they say it, else in that of its name. Parquet says what it is, and is read so.
     ///
     /// # Errors
-    /// When it is something else than a file of rows, which is named as what it is.
+    /// When it is something else than a file of rows, or than what is asked for, which is named as
+    /// what it is.
     pub(super) fn open(self, asked: Option<Format>) -> Result<(String, Opened), DataError> {
         let Self { name, mut content } = self;
         let unreadable = |error: &io::Error| {
@@ -73,7 +74,12 @@ impl Input {
             |extension: &str| lower.strip_suffix(extension).is_some_and(|it| it.ends_with('.'));
         let is_parquet =
             asked == Some(Format::Parquet) || asked.is_none() && has_extension("parquet");
-        if is_parquet && let Some((what, help)) = text_instead(&head) {
+        let start = text_start(&head);
+        if is_parquet && let Some((what, source, ending)) = json_in(start) {
+            let help = match asked {
+                Some(_) => format!("set `source = \"{source}\"`"),
+                None => format!("name it `….{ending}`, and set `source = \"{source}\"`"),
+            };
             return Err(DataError::new(&name, format!("is {what}, and not Parquet"), help));
         }
         if head.starts_with(b"PAR1") || is_parquet && plain == name {
@@ -87,8 +93,14 @@ impl Input {
             let help = "unpack it; Parquet is packed inside";
             return Err(DataError::new(&name, message, help));
         }
-        let start = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&head).trim_ascii_start();
+        let start = text_start(&head);
+        if let Some((what, source)) = asked.and_then(|asked| other_text(start, asked, &lower)) {
+            let asked = if asked == Some(Format::Csv) { "CSV" } else { "JSON lines" };
+            let help = format!("set `source = \"{source}\"`");
+            return Err(DataError::new(&name, format!("is {what}, and not {asked}"), help));
+        }
         let format = match asked {
+            Some(Format::Jsonl) if start.starts_with(b"[") => Format::JsonArray,
             Some(format) => format,
             // Another separator is named as such.
             None if has_extension("csv") || has_extension("tsv") => Format::Csv,
@@ -107,11 +119,38 @@ pub(super) enum Opened {
     Parquet(Content),
 }
 
-/// Says what a text is that is named or asked for as Parquet, and what to do.
-fn text_instead(head: &[u8]) -> Option<(&'static str, &'static str)> {
-    match head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start().first()? {
-        b'{' => Some(("JSON lines", "name it `….jsonl`, and set `source = \"jsonl\"`")),
-        b'[' => Some(("a JSON array", "name it `….json`, and set `source = \"jsonl\"`")),
+/// Returns a text's first bytes without its mark and what is blank.
+fn text_start(head: &[u8]) -> &[u8] {
+    head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start()
+}
+
+/// Says what a text of JSON is, by its first bytes: its form, its source, and its usual ending.
+fn json_in(start: &[u8]) -> Option<(&'static str, &'static str, &'static str)> {
+    match start.first()? {
+        b'{' => Some(("JSON lines", "jsonl", "jsonl")),
+        b'[' => Some(("a JSON array", "jsonl", "json")),
+        _ => None,
+    }
+}
+
+/// Says what a text is that is no such text as is asked for: its form, and its source. That it is no
+/// JSON shows only where its name says the same: a line of a file of JSON may be damaged.
+fn other_text(start: &[u8], asked: Format, name: &str) -> Option<(&'static str, &'static str)> {
+    let json = json_in(start);
+    match asked {
+        Format::Csv => {
+            // A column may be called `{id}` or `[id]`.
+            let inside = start.get(1..).unwrap_or_default().trim_ascii_start();
+            let is_json = inside.starts_with(if start.starts_with(b"{") { b"\"" } else { b"{" });
+            json.filter(|_| is_json).map(|(what, source, _)| (what, source))
+        }
+        Format::Jsonl if json.is_none() && !start.is_empty() => {
+            match name.rsplit_once('.').map(|(_, ending)| ending) {
+                Some("csv") => Some(("CSV", "csv")),
+                Some("txt" | "text") => Some(("plain text", "text")),
+                _ => None,
+            }
+        }
         _ => None,
     }
 }

@@ -166,6 +166,7 @@ fn each_row(
 /// Returns the format that a source asks for.
 fn format(source: Source) -> Option<Format> {
     match source {
+        Source::Jsonl => Some(Format::Jsonl),
         Source::Text => Some(Format::Text),
         Source::Csv => Some(Format::Csv),
         Source::Parquet => Some(Format::Parquet),

@@ -122,6 +122,31 @@ fn what_is_no_file_of_rows_is_named_as_what_it_is() {
 }
 
 #[test]
+fn the_source_says_what_a_file_holds_whatever_its_name_is() {
+    for name in ["rows.txt", "rows.csv", "rows.parquet", "rows"] {
+        let samples = read(&plan(Source::Jsonl), name, ROWS.as_bytes()).unwrap();
+        assert_eq!(texts(samples.rows()), ["a", "b"], "{name}");
+        let array = br#" [{"prompt":"a"}]"#;
+        let samples = read(&plan(Source::Jsonl), name, array).unwrap();
+        assert_eq!(texts(samples.rows()), ["a"], "{name}");
+    }
+    let csv = b"{id},[n],prompt\n1,2,a\n";
+    assert_eq!(texts(read(&plan(Source::Csv), "rows.jsonl", csv).unwrap().rows()), ["a"]);
+    let check = |source: Source, name: &str, text: &str, message: &str, help: &str| {
+        let error = read(&plan(source), name, text.as_bytes()).unwrap_err();
+        assert_eq!((error.message.as_str(), error.help.as_str()), (message, help), "{name}");
+    };
+    let jsonl = "set `source = \"jsonl\"`";
+    check(Source::Csv, "rows.jsonl", ROWS, "is JSON lines, and not CSV", jsonl);
+    check(Source::Csv, "rows.csv", " [ {\"prompt\":\"a\"}]", "is a JSON array, and not CSV", jsonl);
+    check(Source::Parquet, "rows.parquet", ROWS, "is JSON lines, and not Parquet", jsonl);
+    let csv = "set `source = \"csv\"`";
+    check(Source::Jsonl, "rows.csv.gz", "prompt\na\n", "is CSV, and not JSON lines", csv);
+    let text = "set `source = \"text\"`";
+    check(Source::Jsonl, "rows.TXT", "What is it?\n", "is plain text, and not JSON lines", text);
+}
+
+#[test]
 fn an_object_that_is_all_rows_says_how_to_make_rows_of_it() {
     let plan = DatasetPlan { bad_rows: BadRows::Skip, ..plan(Source::Jsonl) };
     let help = |bytes: &[u8]| read(&plan, "x.json", bytes).unwrap_err().help;

@@ -243,7 +243,7 @@ fn dates_outside_of_all_years_do_no_harm_and_are_no_times() {
 fn a_text_that_is_asked_for_as_parquet_is_named() {
     for (name, source, text, what) in [
         ("x.jsonl", Source::Parquet, "{\"prompt\":\"a\"}\n", "is JSON lines, and not Parquet"),
-        ("x.parquet", Source::Jsonl, "\n[{\"prompt\":\"a\"}]", "is a JSON array, and not Parquet"),
+        ("x.parquet", Source::Trace, "\n[{\"prompt\":\"a\"}]", "is a JSON array, and not Parquet"),
     ] {
         let error = read(&plan(source), name, text.as_bytes()).unwrap_err();
         assert_eq!(error.message, what);
