@@ -6,6 +6,8 @@
 //! | `\` at a line's end inside a text joins lines | an error | [`translated()`] |
 //! | `{% generation %}` of transformers | an error | [`translated()`] |
 //! | `'%s' % x` formats | an error | [`translated()`]: behind a literal; behind a variable an error still |
+//! | `'x' * n` is empty for an `n` below 0 | an error | [`translated()`]: behind a literal; behind a variable an error still |
+//! | `+x` is `x` | an error | [`translated()`] |
 //! | `%r`, `%i` of a float, `{!r}`, `{:.1%}`, and `str` for `%s` and `{}` | an error, or as Rust writes it | [`percent`]; a width beside `%` in a field is an error still |
 //! | `True`, `None`, `['a']`, `{'a': 1}` are written so | `true`, `none`, `["a"]` | [`written()`] |
 //! | `1e16`, `1e-05` | `10000000000000000.0`, `0.00001` | [`written()`] |
@@ -47,12 +49,12 @@ use minijinja::value::{Rest, Value, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind};
 
 use crate::chat_template::python::filters::{
-    center, escape, in_order, indent, int, of_text, replace, title, trim,
+    center, escape, in_order, indent, int, of_text, replace, times, title, trim,
 };
 use crate::chat_template::python::formatted::percent;
 use crate::chat_template::python::methods::{attr, method};
-use crate::chat_template::python::translated::EACH;
 pub(super) use crate::chat_template::python::translated::translated;
+use crate::chat_template::python::translated::{EACH, TIMES};
 use crate::chat_template::python::written::{pretty, text_of, to_json, written};
 
 /// Brings an environment to what templates of the hub take for granted.
@@ -66,6 +68,7 @@ pub(super) fn extend(environment: &mut Environment<'_>) {
     environment.add_filter("e", escape);
     environment.add_filter("escape", escape);
     environment.add_filter(EACH, each);
+    environment.add_filter(TIMES, times);
     environment.add_filter("int", int);
     environment.add_filter("float", to_float);
     environment.add_filter("title", title);
@@ -286,6 +289,27 @@ mod tests {
             "{{ '%s' % x }}{% generation %}3",
         );
         check("{{ 'a\\\\\nb' }}{{ 'a\\\nb' }}", "a\\\nbab");
+    }
+
+    #[test]
+    fn signs_and_repeated_texts_are_pythons() {
+        let check = |template: &str, expected: &str| {
+            assert_eq!(render(template).unwrap(), expected, "{template}");
+        };
+        check("{{ +5 }}{{ + 5 }}{{+5}} {{ +5|string }} {{ +2 ** 2 }}", "555 5 4");
+        check("{{ 1 + +2 }} {{ 3 - +2 }} {{ +-5 }} {{ - +5 }} {{ ++5 }}", "3 1 -5 -5 5");
+        check("{% if +1 == 1 %}y{% elif +2 %}n{% endif %}{{ n + +n }}", "y6");
+        check(
+            "{{ [+1, +2] }} {{ {'a': +1} }} {{ (+3) }} {{ range(+3)|list }} {{ x if +1 else 2 }}",
+            "[1, 2] {'a': 1} 3 [0, 1, 2] ab",
+        );
+        check("{{ not +0 }} {{ 5 % +3 }} {{ '+ +' }} {{ x + '+' }}", "True 2 + + ab+");
+        check("{{ 'x' * -1 }}|{{ 'x' * (1 - n) }}|{{ 'x' * n }}|{{ 'ab' * true }}", "||xxx|ab");
+        check("{{ '-' * x|length }} {{ 'x' * 2 * 2 }} {{ 'x' * 2 ** 3 }}", "-- xxxx xxxxxxxx");
+        check("{{ 'x' * -1 ~ 'y' }} {{ 'a' + 'b' * 2 }} {{ 'a' 'b' * 2 }}", "y abb abab");
+        for refused in ["{{ +'a' }}", "{{ +nope }}", "{{ 'x' * 2.0 }}", "{{ 'x' * none }}"] {
+            assert!(render(refused).is_err(), "{refused}");
+        }
     }
 
     #[test]

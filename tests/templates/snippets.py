@@ -78,6 +78,9 @@ a {%- if true -%} b {%- endif -%} c{{- ' d ' -}} e {{+ 'f' }}
 {% set ns = namespace(items=[1]) %}{% set ns.items = ns.items + [2] %}{{ ns.items }} {{ ns.keys is defined }} {{ ns['items'] }} {{ 'x' in ['items'] }} {{ 'items' in['items'] }}
 {{ messages[0]|attr('role') }}| {{ messages[0]|attr('get') is defined }} {% for m in messages %}{{ loop|attr('index') }}{% endfor %} {{ {}.fromkeys(['x'], 1) }} {{ x is callable }}
 {{ '%i|%05d' % (3.9, -42) }} {{ '%d' % -5 }} {{ '%g' % 1e-7 }} {{ '%r' % 'q' }} {{ '%(a)s' % {'a': none} }} {{ '%c' % 'x' }} {{ '%o %X %#x' % (8, 255, 255) }} {{ '%s %s' % ('a', [1]) }} {{ '%3d|%-3d|%+d|%e' % (5, 5, 5, 12345.678) }}
+{{ +5 }} {{+5}} {{ 1 + +2 }} {{ +-5 }} {{ ++5 }} {{ [+1] }} {{ not +0 }} {{ 5 % +3 }} {% if +1 == 1 %}y{% elif +2 %}n{% endif %} {{ 'x' * -1 }}| {{ 'x' * (1 - messages|length) }}| {{ '-' * messages|length }} {{ 'x' * 2 ** 3 }} {{ 'a' 'b' * 2 }} {{ 'a' + 'b' * 2 }}
+{{ +'a' }}
+{{ 'x' * 2.0 }}
 {{ '{:.1%} {:%}'.format(0.5, 0.25) }} {{ '{!r} {!s}'.format('q', 1.0) }} {{ '{a[b]} {0} {{}}'.format(1, a={'b': none}) }} {{ '{0:03d} {0:x} {0:,}'.format(1234567) }} {{ '{:^9}|{:.3}'.format('mid', 'abcdef') }} {{ '{:>10.3f}|{:+}|{:e}'.format(3.14159, 5, 12345.6789) }} {{ '{:*<6}'.format('ab') }} {{ '{} {}'.format(none, [true]) }}
 {{ '%s %s' % 'a' }}
 {{ '%s' % ('a', 'b') }}
@@ -115,6 +118,8 @@ DIFFERING = r"""
 {{ 'abcdefghijkl'|truncate(8) }}
 {% set f = '%s-%s' %}{{ f % ('a', 'b') }}
 {{ {}.items }}
+{% set f = 'x' %}{{ f * -1 }}|
+{{ -1 * 'x' }}|
 {{ 'a'.upper is defined }} {{ [].index is defined }}
 {{ [{'a': 1}]|selectattr('items')|list|length }}
 {{ 'abc'|random|length }}

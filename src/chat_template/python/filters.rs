@@ -42,6 +42,25 @@ pub(super) fn escape(value: &Value) -> Result<String, Error> {
     Ok(text.replace('\'', "&#39;").replace('"', "&#34;"))
 }
 
+/// Bytes that a repeated text has at most.
+const REPEATED_MAX: usize = 100_000_000;
+
+/// Repeats a text, not at all for a number below 0.
+pub(super) fn times(value: &Value, n: &Value) -> Result<String, Error> {
+    let text = text_of(value)?;
+    let refused = |what: &str| Error::new(ErrorKind::InvalidOperation, what.to_owned());
+    let n = match n.kind() {
+        ValueKind::Bool => i128::from(n.is_true()),
+        ValueKind::Number if n.is_integer() => i128::try_from(n.clone())?,
+        kind => return Err(refused(&format!("a text cannot be repeated by a {kind}"))),
+    };
+    let n = usize::try_from(n.max(0)).unwrap_or(usize::MAX);
+    if text.len().saturating_mul(n) > REPEATED_MAX {
+        return Err(refused("a repeated text is too long"));
+    }
+    Ok(text.repeat(n))
+}
+
 pub(super) fn trim(value: &Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
     let [chars] = in_order(args, ["chars"])?;
     text_method(&text_of(value)?, "strip", &[chars.unwrap_or_else(|| Value::from(()))])

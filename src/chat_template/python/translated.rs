@@ -4,6 +4,8 @@ use crate::chat_template::python::methods::{ATTRIBUTE, ITEM, is_method};
 
 /// The filter that refuses none where a list is gone through.
 pub(super) const EACH: &str = "each_of";
+/// The filter that repeats a text.
+pub(super) const TIMES: &str = "times";
 
 /// Returns a template with what this Jinja does not know written as it knows it.
 pub(in crate::chat_template) fn translated(template: &str) -> String {
@@ -40,7 +42,7 @@ pub(in crate::chat_template) fn translated(template: &str) -> String {
                 text.extend([tag.trim_end_matches("}}"), " }}"]);
             }
             _ => {
-                let tag = with_methods(&with_percent(&joined(tag)));
+                let tag = with_methods(&with_operators(&with_plus(&joined(tag))));
                 text.push_str(&with_each(&tag).or_else(|| with_defaults(&tag)).unwrap_or(tag));
             }
         }
@@ -169,36 +171,75 @@ fn with_defaults(tag: &str) -> Option<String> {
     Some(text)
 }
 
-/// Writes `'…' % x` as `'…'|format(x)`, which is the same.
-fn with_percent(tag: &str) -> String {
+/// Writes `+x`, which this Jinja does not know, as `(0 + x)`: an error for a text in both.
+fn with_plus(tag: &str) -> String {
+    // `{{+` and `{%+` say what happens to the blanks before.
+    let begin = if tag.starts_with(['{']) { tag.len().min(3) } else { 0 };
+    let mut text = String::with_capacity(tag.len());
+    let mut at = 0;
+    while let Some(c) = tag[at..].chars().next() {
+        let rest = &tag[at..];
+        let is_unary = at >= begin && c == '+' && !is_operand_end(tag[..at].trim_end());
+        let length = if is_unary { signed_length(&rest[1..]) } else { 0 };
+        if length > 0 {
+            let value = with_plus(rest[1..=length].trim_start());
+            text.extend(["(0 + ", &value, ")"]);
+            at += 1 + length;
+            continue;
+        }
+        let length = if matches!(c, '"' | '\'') { quoted_length(rest) } else { c.len_utf8() };
+        text.push_str(&rest[..length]);
+        at += length;
+    }
+    text
+}
+
+/// Writes `'…' % x` as `'…'|format(x)`, and `'…' * x` as `'…'|times(x)`: what is the same, or what
+/// this Jinja has no operator for.
+fn with_operators(tag: &str) -> String {
     let mut text = String::with_capacity(tag.len());
     let mut rest = tag;
     while let Some(start) = rest.find(['"', '\'']) {
         let end = start + quoted_length(&rest[start..]);
         text.push_str(&rest[..end]);
         rest = &rest[end..];
-        let Some(operand) = rest.trim_start().strip_prefix('%') else { continue };
-        if operand.starts_with('}') {
+        let behind = rest.trim_start();
+        let Some(operand) = behind.strip_prefix(['%', '*']) else { continue };
+        if operand.starts_with(['}', '*']) {
             continue;
         }
         let operand = operand.trim_start();
         let length = filtered_length(operand);
         let arguments = &operand[..length];
-        let is_tuple = operand_length(operand) == length;
-        let bare = arguments.strip_prefix('(').and_then(|inside| inside.strip_suffix(')'));
-        let bare = bare.filter(|_| is_tuple);
-        text.push_str("|format(");
-        text.push_str(bare.unwrap_or(arguments));
-        text.push(')');
+        if behind.starts_with('*') {
+            // A power binds tighter.
+            if length == 0 || operand[length..].trim_start().starts_with("**") {
+                continue;
+            }
+            text.extend(["|", TIMES, "(", arguments, ")"]);
+        } else {
+            let is_tuple = operand_length(operand) == length;
+            let bare = arguments.strip_prefix('(').and_then(|inside| inside.strip_suffix(')'));
+            let bare = bare.filter(|_| is_tuple);
+            text.extend(["|format(", bare.unwrap_or(arguments), ")"]);
+        }
         rest = &operand[length..];
     }
     text + rest
 }
 
-/// Returns the length of a value and of the filters behind it, which bind tighter than `%`.
-fn filtered_length(text: &str) -> usize {
+/// Returns the length of a value with the signs in front of it; 0 where there is no value.
+fn signed_length(text: &str) -> usize {
     let value = text.trim_start_matches(['-', '+', ' ']);
-    let mut length = text.len() - value.len() + operand_length(value);
+    match operand_length(value) {
+        0 => 0,
+        length => text.len() - value.len() + length,
+    }
+}
+
+/// Returns the length of a value and of the filters behind it, which bind tighter than an operator.
+fn filtered_length(text: &str) -> usize {
+    let mut length = signed_length(text);
     loop {
         let rest = &text[length..];
         let Some(filter) = rest.trim_start().strip_prefix('|') else { return length };
@@ -288,6 +329,6 @@ fn is_operand_end(text: &str) -> bool {
     let word = text.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
     match word {
         "" => text.ends_with([')', ']', '}', '"', '\'']),
-        word => !matches!(word, "and" | "else" | "if" | "in" | "is" | "not" | "or"),
+        word => !matches!(word, "and" | "elif" | "else" | "if" | "in" | "is" | "not" | "or"),
     }
 }
