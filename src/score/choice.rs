@@ -108,10 +108,11 @@ impl Choice {
         if !self.goes_through_options(text)? {
             let found =
                 first_meant(&self.leading, text, &|at| is_meant(at) && !is_spoken_of(text, at))?;
-            return match found {
-                Some(found) => Ok(Some(found)),
-                None => first_meant(&self.closing, text, &is_meant),
+            let found = match found {
+                Some(found) => Some(found),
+                None => first_meant(&self.closing, text, &is_meant)?,
             };
+            return Ok(found.or_else(|| before_its_text(text, offers)));
         }
         // There a letter that begins a line, with more behind it, is a label.
         first_meant(&self.closing, text, &|at| is_meant(at) && !is_label(text, at))
@@ -228,6 +229,45 @@ fn is_offered(text: &str, at: &Range<usize>, offers: &[String]) -> bool {
     is_marked || !line.split(' ').any(|word| VERBS.contains(&word))
 }
 
+/// Words that the text of a choice has at most, where the choices are not known.
+const CHOICE_WORDS: usize = 5;
+
+/// Returns a letter with nothing but a blank between it and the text of its choice, in a line that
+/// says no more: `B Paris`. One line alone may begin so: of several, all are options. Where the
+/// choices are not known, their texts are taken to begin with a capital and to be no sentences; "A"
+/// and "I" are words there.
+fn before_its_text(text: &str, offers: &[String]) -> Option<Range<usize>> {
+    let plain = |text: &str| text.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+    let is_of_choice = |letter: char, said: &str| match offers {
+        [] | [_] => {
+            let mut words = said.split_whitespace();
+            !matches!(letter, 'A' | 'I')
+                && said.starts_with(char::is_uppercase)
+                && words.clone().count() <= CHOICE_WORDS
+                && !words.any(|word| VERBS.contains(&plain(word).as_str()))
+        }
+        offers => {
+            let (own, whole) = (plain(said), plain(&format!("{letter} {said}")));
+            let place = letter as usize - 'A' as usize;
+            // "A dog" may be the text of another choice.
+            offers.get(place).is_some_and(|offer| plain(offer) == own)
+                && offers.iter().all(|offer| plain(offer) != whole)
+        }
+    };
+    let mut at = 0;
+    let mut found = text.split_inclusive('\n').filter_map(|line| {
+        let begin = at + line.len() - line.trim_start_matches([' ', '*', '_', '`', '>', '-']).len();
+        at += line.len();
+        let mut chars = text[begin..at].chars();
+        let letter = chars.next().filter(|c| matches!(c, 'A'..='J'))?;
+        let said = chars.as_str().strip_prefix(' ')?.trim();
+        let is_one = !said.is_empty() && is_of_choice(letter, said);
+        is_one.then(|| begin..begin + 1)
+    });
+    let first = found.next()?;
+    found.next().is_none().then_some(first)
+}
+
 /// Returns the texts of the choices that a question lists, a line each from A on; none where it
 /// lists fewer than two, or where it was cut. Of several lists the last counts.
 pub(super) fn offered(question: &str) -> Vec<String> {
@@ -341,6 +381,38 @@ mod tests {
         check("S. aureus and E. coli are bacteria. The answer is (B)", Some("B"));
         check("B. dry palms", Some("B"));
         check("B. Dry palms are best", Some("B"));
+    }
+
+    #[test]
+    fn a_letter_stands_before_the_text_of_its_choice() {
+        let offers = ["London", "Paris", "A dog", "the hot dog"].map(str::to_owned);
+        let among = |text: &str, expected: Option<&str>| {
+            let choice = Choice::new().unwrap();
+            assert_eq!(choice.find(text, &offers).unwrap().as_deref(), expected, "{text:?}");
+        };
+        among("B Paris", Some("B"));
+        among("**B paris.**", Some("B"));
+        among("A London", Some("A"));
+        among("It is the capital of France.\n\nD the hot dog", Some("D"));
+        // That of another choice, the text of one, all of them, and a sentence.
+        among("B London", None);
+        among("A dog", None);
+        among("A London\nB Paris\nC A dog", None);
+        among("B Paris is the capital", None);
+        check("B Paris", Some("B"));
+        check("Let me think.\nC New York City", Some("C"));
+        for text in [
+            "A dog",
+            "A Dog",
+            "I Claudius",
+            "B vitamins",
+            "B Vitamins are good",
+            "J Edgar Hoover led the bureau then",
+            "B Paris\nC Rome",
+            "E=mc",
+        ] {
+            check(text, None);
+        }
     }
 
     #[test]

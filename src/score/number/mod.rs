@@ -2,6 +2,7 @@
 
 mod blanks;
 mod currency;
+mod dozens;
 mod magnitude;
 mod measures;
 mod notations;
@@ -176,6 +177,22 @@ mod tests {
     }
 
     #[test]
+    fn dozens_are_read_in_words_and_are_twelve_times_as_much_too() {
+        check("2 dozen eggs", "2 dozen");
+        check("a dozen", "1 dozen");
+        check("Two dozen", "2 dozen");
+        check("half a dozen", "0.5 dozen");
+        check("a half-dozen", "0.5 dozen");
+        check("1.5 dozens", "1.5 dozen");
+        let is_same = |a: &str, b: &str| read(a).unwrap().is_same(&read(b).unwrap(), TOLERANCE);
+        for other in ["2", "24", "two dozen", "2 dozen"] {
+            assert!(is_same("2 dozen", other) && is_same(other, "2 dozen"), "{other}");
+        }
+        assert!(is_same("half a dozen", "6") && !is_same("2 dozen", "288"));
+        assert!(!is_same("1 dozen", "12 dozen"));
+    }
+
+    #[test]
     fn a_point_before_three_digits_is_of_thousands_where_the_currency_has_a_decimal_comma() {
         for text in [
             "74.370 kr",
@@ -313,6 +330,11 @@ mod tests {
             "101<sub>2</sub>",
             "57 feet 6 inches",
             "1/0",
+            "several dozen",
+            "dozens",
+            // A million, a thousand, or a thousandth of an inch.
+            "5 mil",
+            "$5 mil",
             "9".repeat(400).as_str(),
         ] {
             assert_eq!(read(text), None, "{text}");

@@ -2,6 +2,7 @@
 
 use crate::score::number::blanks::{before_dress, is_blank, skip};
 use crate::score::number::currency::{currency, is_currency, is_symbol};
+use crate::score::number::dozens::{dozens_end, in_words, word_at};
 use crate::score::number::magnitude::magnitude;
 use crate::score::number::measures::{is_in_another_unit, is_smaller_unit, says_exactness};
 use crate::score::number::notations::{BREAK, FORMULA, FRACTION, THIN};
@@ -59,6 +60,14 @@ pub(in crate::score) fn scan(text: &[char]) -> Vec<Token> {
                 None => {}
             }
             at = after;
+            continue;
+        }
+        if matches!(c, 'd' | 'D')
+            && let Some(token) = in_words(text, at)
+            && tokens.last().is_none_or(|last| last.end <= token.start)
+        {
+            at = token.end;
+            tokens.push(token);
             continue;
         }
         if !c.is_ascii_digit() && !is_leading_point(text, at) {
@@ -213,7 +222,11 @@ fn read_at(text: &[char], at: usize) -> Option<Token> {
     }
     if is_percent(text, end) {
         number = number.in_percent();
+    } else if dozens_end(text, skip(text, end)).is_some() {
+        number = number.in_dozens();
     }
+    // A million in English, a thousand in Spanish and Portuguese, and a unit of thickness.
+    is_clean &= word_at(text, skip(text, end)) != "mil";
     let behind = text[end..].iter().find(|c| !matches!(**c, BREAK | THIN | ' ' | '·' | '*'));
     is_clean &= !matches!(behind, Some('α'..='ω' | &FORMULA)) && !is_factor(text, end);
     is_clean &= !is_term(text, start) && !is_operand(text, start);

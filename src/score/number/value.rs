@@ -12,20 +12,32 @@ pub(crate) struct Number {
     /// The shortest decimal text, `-1234.5`; a fraction without one stays one, `1/3`.
     text: String,
     value: f64,
-    is_percent: bool,
+    counts: Counts,
+}
+
+/// What a number counts, where that makes it two: `25%` is 25 and 0.25, `2 dozen` is 2 and 24.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Counts {
+    Ones,
+    Hundredths,
+    Dozens,
 }
 
 impl fmt::Display for Number {
     /// Writes it so that [`read`](super::read) reads it again.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)?;
-        if self.is_percent { f.write_str("%") } else { Ok(()) }
+        match self.counts {
+            Counts::Ones => Ok(()),
+            Counts::Hundredths => f.write_str("%"),
+            Counts::Dozens => f.write_str(" dozen"),
+        }
     }
 }
 
 impl Number {
     pub(super) fn zero() -> Self {
-        Self { text: "0".to_owned(), value: 0.0, is_percent: false }
+        Self { text: "0".to_owned(), value: 0.0, counts: Counts::Ones }
     }
 
     /// Makes a number of decimal digits, `0.<digits> * 10^point`; `None` beyond what a double
@@ -52,7 +64,7 @@ impl Number {
             }
             Err(_) => format!("{sign}0.{digits}e{point}"),
         };
-        value.is_finite().then_some(Self { text, value, is_percent: false })
+        value.is_finite().then_some(Self { text, value, counts: Counts::Ones })
     }
 
     /// Makes a decimal whose last digits come again and again: `0.1666…` of `0`, `1` and `6`.
@@ -90,10 +102,10 @@ impl Number {
                 }
             }
             let sign = if negative { "-" } else { "" };
-            Some(Self { text: format!("{sign}{n}/{d}"), value, is_percent: false })
+            Some(Self { text: format!("{sign}{n}/{d}"), value, counts: Counts::Ones })
         };
         as_fraction().or_else(|| {
-            Some(Self { text: format!("{}/{}", self.text, by.text), value, is_percent: false })
+            Some(Self { text: format!("{}/{}", self.text, by.text), value, counts: Counts::Ones })
         })
     }
 
@@ -122,7 +134,7 @@ impl Number {
             None if self.text == "0" => self.text.clone(),
             None => format!("-{}", self.text),
         };
-        Self { text, value: -self.value, is_percent: self.is_percent }
+        Self { text, value: -self.value, counts: self.counts }
     }
 
     /// Returns the number times a power of ten.
@@ -145,7 +157,12 @@ impl Number {
 
     /// Returns the number as one of a hundred: it is another number's hundredth too.
     pub(super) fn in_percent(self) -> Self {
-        Self { is_percent: true, ..self }
+        Self { counts: Counts::Hundredths, ..self }
+    }
+
+    /// Returns the number as one of dozens: it is twelve times as much, too.
+    pub(super) fn in_dozens(self) -> Self {
+        Self { counts: Counts::Dozens, ..self }
     }
 
     pub(super) fn is_ten(&self) -> bool {
@@ -166,15 +183,20 @@ impl Number {
     /// compared digit by digit where the tolerance is the default: a double cannot tell
     /// neighbours above 2^53 apart.
     ///
-    /// `25%` is 25, where the other one leaves the sign away, and 0.25, where it means it.
+    /// `25%` is 25, where the other one leaves the sign away, and 0.25, where it means it; `2 dozen`
+    /// is 2, where a question asks for dozens, and 24.
     pub(crate) fn is_same(&self, other: &Self, tolerance: f64) -> bool {
-        let of_hundred = |percent: &Self| percent.value / 100.0;
+        let is_one_plain = (self.counts == Counts::Ones) != (other.counts == Counts::Ones);
         self.is_near(other, tolerance)
-            || match (self.is_percent, other.is_percent) {
-                (true, false) => is_near(of_hundred(self), other.value, tolerance),
-                (false, true) => is_near(self.value, of_hundred(other), tolerance),
-                _ => false,
-            }
+            || is_one_plain && is_near(self.in_ones(), other.in_ones(), tolerance)
+    }
+
+    fn in_ones(&self) -> f64 {
+        match self.counts {
+            Counts::Ones => self.value,
+            Counts::Hundredths => self.value / 100.0,
+            Counts::Dozens => self.value * 12.0,
+        }
     }
 
     fn is_near(&self, other: &Self, tolerance: f64) -> bool {

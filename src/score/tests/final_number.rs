@@ -130,6 +130,18 @@ fn without_a_mark_the_last_number_is_the_answer() {
 }
 
 #[test]
+fn dozens_count_where_they_are_the_value() {
+    check("She fills 3 boxes, so she needs two dozen eggs.", Ok("2 dozen"));
+    check("The answer is a dozen.", Ok("1 dozen"));
+    check("#### half a dozen", Ok("0.5 dozen"));
+    check("Eggs cost $3 a dozen.", Ok("3"));
+    check("3 boxes hold dozens of eggs, several dozen.", Ok("3"));
+    check("\\boxed{2 \\text{ dozen}}", Ok("2 dozen"));
+    check("The answer is 5 mil.", Err(Unread::Formula));
+    check("5 mils thick", Ok("5"));
+}
+
+#[test]
 fn a_text_that_repeats_itself_is_read_in_linear_time() {
     for part in ["1,", "1/", "(5) ", "1 or ", "x^", "{\\over ", "Answer:\n5\n", "5^2/"] {
         let _ = answer(&part.repeat(100_000 / part.len()));
