@@ -33,6 +33,8 @@ pub(super) struct Sessions {
     may_be: bool,
     /// Column that names the session of each row.
     column: Option<String>,
+    /// The chains of rows that name the one before them instead.
+    chains: Option<Chains>,
     rows: Vec<(String, Row)>,
     /// Place among the rows by the session's name.
     by_name: HashMap<String, usize>,
@@ -43,6 +45,7 @@ impl Sessions {
         Self {
             may_be: may_be(plan, columns),
             column: None,
+            chains: None,
             rows: Vec::new(),
             by_name: HashMap::new(),
         }
@@ -61,15 +64,19 @@ impl Sessions {
             row.fields = Value::Object(fields);
             return Some(row);
         }
-        if self.column.is_none() {
+        if self.column.is_none() && self.chains.is_none() {
             let asked = columns.name("session").map(str::to_owned);
             // A row that ends with an answer is a conversation of its own, whatever it is called.
             let is_whole = || prompt_list(columns, &row.fields).is_some_and(turns::ends_answered);
             let found = || traces::column(&row.fields, "session").filter(|_| !is_whole());
             self.column = asked.or_else(found);
-            self.may_be = self.column.is_some();
+            self.chains = Chains::of(&row.fields).filter(|_| self.column.is_none());
+            self.may_be = self.column.is_some() || self.chains.is_some();
         }
-        let name = self.column.as_deref().and_then(|column| text_of(row.fields.get(column)?));
+        let name = match &mut self.chains {
+            Some(chains) => chains.join(&mut row.fields),
+            None => self.column.as_deref().and_then(|column| text_of(row.fields.get(column)?)),
+        };
         let Some(name) = name else { return Some(row) };
         let turn = row.fields.clone();
         let at = *self.by_name.entry(name).or_insert_with(|| {
@@ -97,6 +104,58 @@ impl Sessions {
             }
         }
         rows
+    }
+}
+
+/// Turns that each name the one before, as Qwen-Bailian's traces have them: `parent_chat_id` is a
+/// `chat_id`, or none. Their lengths are those of all that was said so far, and a turn adds the rest.
+struct Chains {
+    id: String,
+    parent: String,
+    input_length: String,
+    output_length: String,
+    hash_ids: Option<String>,
+    /// The last turn of each chain: the chain's name, and the tokens up to the turn's end.
+    open: HashMap<String, (String, u64)>,
+}
+
+impl Chains {
+    /// Returns the columns of the chains, where a row is a turn of one.
+    fn of(row: &Value) -> Option<Self> {
+        let column = |role| traces::column(row, role);
+        Some(Self {
+            id: column("turn")?,
+            parent: column("parent")?,
+            input_length: column("input-length")?,
+            output_length: column("output-length")?,
+            hash_ids: column("hash-ids"),
+            open: HashMap::new(),
+        })
+    }
+
+    /// Returns the name of a row's chain, and leaves of its length what it adds to the chain. A row
+    /// whose parent is not there, goes on already, or is not all in it begins a chain of its own,
+    /// with its whole length.
+    fn join(&mut self, row: &mut Value) -> Option<String> {
+        let id = text_of(row.get(&self.id)?)?;
+        let parent = row.get(&self.parent).and_then(text_of);
+        let n_tokens = |column: &str| row.get(column).and_then(Value::as_u64);
+        let (input, output) = (n_tokens(&self.input_length)?, n_tokens(&self.output_length)?);
+        let end = input.saturating_add(output);
+        let is_continued = |(_, before): &(String, u64)| *before < input;
+        let before = parent.filter(|parent| self.open.get(parent).is_some_and(is_continued));
+        let Some((name, before)) = before.and_then(|parent| self.open.remove(&parent)) else {
+            self.open.insert(id.clone(), (id.clone(), end));
+            return Some(id);
+        };
+        let fields = row.as_object_mut()?;
+        fields.insert(self.input_length.clone(), (input - before).into());
+        // Its blocks are those of the whole, which the answers that came stand in now.
+        if let Some(column) = &self.hash_ids {
+            fields.remove(column);
+        }
+        self.open.insert(id, (name.clone(), end));
+        Some(name)
     }
 }
 

@@ -62,7 +62,7 @@ const FORMS: [Form; 5] = [
 ];
 
 /// What columns of a part are called in traces, folded.
-const NAMES: [(&str, &[&str]); 5] = [
+const NAMES: [(&str, &[&str]); 7] = [
     (
         "timestamp",
         &["timestamp", "arrivaltime", "arrivaltimestamp", "arrivedat", "requesttime", "starttime"],
@@ -106,6 +106,8 @@ const NAMES: [(&str, &[&str]); 5] = [
     ),
     ("hash-ids", &["hashids"]),
     ("session", &["sessionid", "conversationid"]),
+    ("turn", &["chatid"]),
+    ("parent", &["parentchatid"]),
 ];
 
 /// Returns the published form that a row has.

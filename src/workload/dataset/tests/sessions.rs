@@ -151,6 +151,49 @@ fn turns_of_lengths_become_texts_of_exactly_these() {
 }
 
 #[test]
+fn turns_that_name_the_one_before_are_one_conversation() {
+    // As alibaba-edu/qwen-bailian-usagetraces-anon has them: lengths of all that was said so far.
+    let row = |id: i32, parent: i32, at: f64, input: u32, output: u32, turn: u32| {
+        let ids: Vec<String> = (0..input.div_ceil(16)).map(|n| (n + 1).to_string()).collect();
+        format!(
+            "{{\"chat_id\":{id},\"parent_chat_id\":{parent},\"timestamp\":{at},\"input_length\":{input},\
+             \"output_length\":{output},\"type\":\"text\",\"turn\":{turn},\"hash_ids\":[{}]}}\n",
+            ids.join(",")
+        )
+    };
+    let text = [
+        row(1, -1, 0.0, 20, 4, 1),
+        row(2, -1, 0.5, 40, 4, 1),
+        row(3, 1, 1.0, 31, 5, 2),
+        row(4, 3, 2.0, 50, 6, 3),
+        // Its parent goes on already, is not there, or was cut: a conversation of its own.
+        row(5, 1, 2.5, 33, 7, 2),
+        row(6, 77, 3.0, 25, 8, 2),
+        row(7, 2, 3.5, 30, 9, 2),
+    ]
+    .concat();
+    let replayed = DatasetPlan { is_replayed: true, ..sessions(Source::Trace) };
+    let samples = read(&replayed, &text).unwrap();
+    let tokens = |sample: &Sample| -> Vec<u32> {
+        let count = |turn: usize| match &*samples.prompt(sample, turn).unwrap() {
+            Prompt::Text(text) => words().count(text).unwrap(),
+            _ => panic!("a text"),
+        };
+        (0..sample.turns.len()).map(count).collect()
+    };
+    let found: Vec<Vec<u32>> = samples.rows().iter().map(tokens).collect();
+    assert_eq!(found, [vec![20, 7, 14], vec![40], vec![33], vec![25], vec![30]]);
+    let chain = &samples.rows()[0];
+    let answers: Vec<_> = chain.later.iter().map(|later| later.output_tokens).collect();
+    assert_eq!((chain.output_tokens, answers), (Some(4), vec![Some(5), Some(6)]));
+    let times: Vec<_> = chain.later.iter().map(|later| later.at).collect();
+    assert_eq!(times, [Some(Nanos::from_secs(1)), Some(Nanos::from_secs(2))]);
+    // Each alone, and whole, where conversations are not asked for.
+    let alone = DatasetPlan { multi_turn: false, ..replayed };
+    assert_eq!(read(&alone, &text).unwrap().rows().len(), 7);
+}
+
+#[test]
 fn a_turn_with_a_time_and_no_delay_keeps_it() {
     let text = r#"{"session_id": "a", "timestamp": 0.0, "text_input": "One?"}
 {"session_id": "b", "timestamp": 0.25, "text_input": "Two?"}
