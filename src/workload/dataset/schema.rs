@@ -112,6 +112,12 @@ impl Schema {
             );
             return Some(Self { columns: Vec::new(), prompt: Some(prompt) });
         }
+        if let (Some("question"), Some(written)) = (asked, row.get(CONTEXT).and_then(paragraphs)) {
+            let prompt = format!(
+                "{{% if {CONTEXT} is defined and {CONTEXT} %}}{written}{{% endif %}}{{{{ question }}}}"
+            );
+            return Some(Self { columns: Vec::new(), prompt: Some(prompt) });
+        }
         if let Some(name) = asked {
             return Some(one("prompt", name));
         }
@@ -135,6 +141,25 @@ impl Schema {
     }
 }
 
+/// Returns what writes the paragraphs out that a question is about: titles and lists of sentences,
+/// beside each other or in pairs, as `HotpotQA` has them on the hub and in its own files.
+fn paragraphs(context: &Value) -> Option<&'static str> {
+    let is_list_of = |list: &Value, is: fn(&Value) -> bool| list.get(0).is_some_and(is);
+    if let Some((titles, sentences)) = context.get("title").zip(context.get("sentences")) {
+        let fits = is_list_of(titles, Value::is_string) && is_list_of(sentences, Value::is_array);
+        return fits.then_some(
+            "{% for title in context.title %}{{ title }}\n{{ context.sentences[loop.index0]|join \
+             }}\n\n{% endfor %}",
+        );
+    }
+    let first = context.get(0)?;
+    let is_pair = first.get(0).is_some_and(Value::is_string)
+        && first.get(1).is_some_and(|sentences| is_list_of(sentences, Value::is_string));
+    is_pair.then_some(
+        "{% for title, sentences in context %}{{ title }}\n{{ sentences|join }}\n\n{% endfor %}",
+    )
+}
+
 /// Returns the part that a list of messages plays: requests of a chat are sent as they stand, of other
 /// conversations the first turn is.
 fn part_of_messages(row: &Value, name: &str) -> Option<&'static str> {
@@ -152,6 +177,23 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::workload::prompt::PromptTemplate;
+
+    #[test]
+    fn paragraphs_stand_in_front_of_the_question_about_them() {
+        let of_hub = json!({ "title": ["T", "U"], "sentences": [["One.", " Two."], ["Three."]] });
+        let of_file = json!([["T", ["One.", " Two."]], ["U", ["Three."]]]);
+        for context in [of_hub, of_file] {
+            let row = json!({ "id": "5", "question": "q?", "answer": "a", "context": context });
+            let template = Schema::of_row(&row).unwrap().prompt.unwrap();
+            let template = PromptTemplate::new(&template).unwrap();
+            let told = "T\nOne. Two.\n\nU\nThree.\n\nq?";
+            assert_eq!(template.render(&row).unwrap(), told);
+            assert_eq!(template.render(&json!({ "question": "q?", "context": [] })).unwrap(), "q?");
+        }
+        let other = json!({ "question": "q?", "context": { "a": 1 } });
+        assert_eq!(Schema::of_row(&other).unwrap().told(), "prompt from `question`");
+    }
 
     #[test]
     fn parts_are_found_by_the_names_and_forms_of_columns() {
