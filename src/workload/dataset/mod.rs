@@ -307,12 +307,11 @@ impl<'a> Reading<'a> {
     /// traces call it, or the template names it. Tasks, and turns of sessions, have names of their own.
     fn reads(&self, column: &str) -> bool {
         let Self { plan, columns, template, .. } = self;
-        if tasks::wording(plan.source).is_some() || sessions::may_be(plan, columns) {
-            return true;
-        }
+        let may_be_turn = sessions::may_be(plan, columns);
         let plays = |part: &str| match part {
             "timestamp" => plan.is_replayed,
             "prompt" => template.is_none(),
+            "turn" | "parent" => may_be_turn,
             _ => true,
         };
         let is_named = template.as_ref().is_some_and(|template| template.may_read(column));
@@ -322,6 +321,8 @@ impl<'a> Reading<'a> {
             || plan.source == Source::Sharegpt && sharegpt::ALSO.contains(&column)
             || plan.source == Source::Trace && column == table::TRACE_TEXT
             || column == TOOLS
+            || tasks::columns(plan.source).contains(&column)
+            || may_be_turn && sessions::reads(column)
     }
 
     fn pick(&self, row: &Row) -> Result<Picked, Problem> {

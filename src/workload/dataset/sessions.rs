@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::plan::cell::DatasetPlan;
 use crate::workload::bad_rows::RowKind;
 use crate::workload::columns::{Columns, ROWS};
-use crate::workload::dataset::delay::{delay, has_delay};
+use crate::workload::dataset::delay::{DELAYS, delay, has_delay};
 use crate::workload::dataset::in_order::in_order;
 use crate::workload::dataset::table::{self, TraceColumns, hash_ids, text_of, tokens};
 use crate::workload::dataset::time::Written;
@@ -162,6 +162,11 @@ impl Chains {
 /// Whether rows of a data set may be sessions, or turns of them.
 pub(super) fn may_be(plan: &DatasetPlan, columns: &Columns) -> bool {
     plan.multi_turn && !plan.source.is_conversations() && columns.name("messages").is_none()
+}
+
+/// Whether a session, or a turn of one, is read by a column, beside those that any row has.
+pub(super) fn reads(column: &str) -> bool {
+    column == TURNS || column == MESSAGES || TEXTS.contains(&column) || DELAYS.contains(&column)
 }
 
 /// Returns the list of messages that a turn has in the column of its prompt.

@@ -47,6 +47,19 @@ pub(super) fn wording(source: Source) -> Option<Wording> {
     })
 }
 
+/// Returns the columns that these sources are worded by; none of any other source.
+pub(super) fn columns(source: Source) -> &'static [&'static str] {
+    match source {
+        Source::Mmlu => &["question", "choices", "answer", "subject"],
+        Source::MmluPro => &["question", "options", "answer", INDEX, "cot_content", "category"],
+        Source::ArcChallenge | Source::ArcEasy => &["question", "choices", "answerKey"],
+        Source::Math500 | Source::Aime => {
+            &[QUESTION[0], QUESTION[1], QUESTION[2], QUESTION[3], ANSWER[0], ANSWER[1]]
+        }
+        _ => &[],
+    }
+}
+
 fn mmlu(row: &Value) -> Result<Task, Problem> {
     let question = text(row, &["question"])?;
     let choices = texts(row, "choices")?;

@@ -301,6 +301,12 @@ fn a_damaged_column_does_no_harm_where_nobody_asks_for_it() {
         with(Source::Gsm8k, &[], None),
         with(Source::Parquet, &[("prompt", "question")], None),
         with(Source::Parquet, &[], Some("question {{ question[9:] }}")),
+        with(Source::Aime, &[], None),
+        {
+            let columns = [("prompt".to_owned(), "question".to_owned())].into();
+            let sessions = DatasetPlan { columns, multi_turn: true, ..plan(Source::Parquet) };
+            read(&sessions, "x.parquet", &bytes)
+        },
     ] {
         let samples = samples.unwrap();
         assert_eq!((samples.n_samples, texts(samples.rows())[24]), (25, "question 24"));
@@ -311,11 +317,13 @@ fn a_damaged_column_does_no_harm_where_nobody_asks_for_it() {
         with(Source::Gsm8k, &[("answer", "steps")], None),
         with(Source::Gsm8k, &[("system", "/steps/0")], None),
         with(Source::Parquet, &[], Some("{% set question = steps %}{{ question }}")),
-        with(Source::ArcEasy, &[], None),
     ] {
         let error = asked.unwrap_err();
         assert_eq!(error.place, "row 1, column `steps`", "{error}");
     }
+    // What a task is worded by is missed, and nothing else is looked at.
+    let error = with(Source::ArcEasy, &[], None).unwrap_err();
+    assert_eq!(error.place, "row 1, column `choices`", "{error}");
     let columns = PairColumns { output: "question", gold: "answer" };
     let pairs = pairs(Input::bytes("x.parquet", bytes), columns).unwrap();
     assert_eq!(pairs.map(Result::unwrap).last().unwrap().output, "question 24");
