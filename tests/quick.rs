@@ -449,6 +449,12 @@ fn what_the_command_line_lacks_is_told_before_anything_is_asked() {
     refuses(&keyless, 2, &["BENCH_TEST_NO_SUCH_KEY is not set", "export BENCH_TEST_NO_SUCH_KEY="]);
     refuses(&["http://me:secret@localhost:1"], 2, &["holds a password", "--api-key-env"]);
     refuses(&["vllm"], 2, &["which model vllm serves", "bench quick vllm MODEL"]);
+    refuses(&["endpoint"], 2, &["endpoint starts nothing", "bench quick http://localhost:8000"]);
+    refuses(&["endpoint", "http://localhost:1"], 69, &["http://localhost:1/v1/models"]);
+    refuses(&["vllm", "http://localhost:1"], 2, &["vllm is started", "quick http://localhost:1"]);
+    refuses(&["vllm", "m", "--model", "n"], 2, &["named twice"]);
+    refuses(&["http://::1:8000"], 2, &["http://[::1]:8000"]);
+    refuses(&["sim", "--data", "mnlu"], 2, &["did you mean `mmlu`?"]);
     let locked = server(|_, _| (401, json!({"error": {"message": "no"}}).to_string()));
     // Any variable that is set: it is not the key of this server.
     refuses(&[&locked, "--api-key-env", "PATH"], 69, &["it was sent the key in PATH"]);
@@ -493,6 +499,15 @@ fn a_mistake_is_told_in_words_of_the_command_line_before_a_server_is_waited_for(
         _ => (404, "{}".to_owned()),
     });
     refuses(&[&fails], 69, &["CUDA out of memory", "its log says why"]);
+    let closes = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", closes.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in closes.incoming() {
+            // As a port of TLS does that is asked without.
+            let _ = stream.unwrap().read(&mut [0; 4096]).unwrap();
+        }
+    });
+    refuses(&[&url], 69, &["the connection ended before it", "is it https:// instead?"]);
 }
 
 #[test]
