@@ -174,7 +174,7 @@ fn with_defaults(tag: &str) -> Option<String> {
 /// Writes `+x`, which this Jinja does not know, as `(0 + x)`: an error for a text in both.
 fn with_plus(tag: &str) -> String {
     // `{{+` and `{%+` say what happens to the blanks before.
-    let begin = if tag.starts_with(['{']) { tag.len().min(3) } else { 0 };
+    let begin = if tag.starts_with('{') { tag.len().min(3) } else { 0 };
     let mut text = String::with_capacity(tag.len());
     let mut at = 0;
     while let Some(c) = tag[at..].chars().next() {
