@@ -244,6 +244,11 @@ impl MetricId {
         &METRICS[self as usize]
     }
 
+    /// Whether it is of an engine's start, which cells that differ in load alone share.
+    pub(crate) const fn is_of_start(self) -> bool {
+        matches!(self, Self::LoadTime | Self::LoadStage)
+    }
+
     /// Returns the stable tag.
     pub(crate) const fn tag(self) -> &'static str {
         self.row().tag

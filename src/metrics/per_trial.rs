@@ -42,6 +42,15 @@ const DIGITS: usize = 6;
 /// Values by quantity, one for each trial that has the quantity.
 pub(crate) type TrialValues = BTreeMap<Quantity, Vec<f64>>;
 
+/// Says that a number was measured once, so that no change of it can be decided.
+pub(crate) fn not_repeated(quantity: &Quantity) -> &'static str {
+    if quantity.id().is_of_start() {
+        "one start: nothing is known of the spread between starts"
+    } else {
+        "one trial: nothing is known of the spread between trials"
+    }
+}
+
 /// Returns every quantity that can be compared trial by trial, in the order of documents.
 pub(crate) fn quantities() -> Vec<Quantity> {
     let of = |metric: &MetricId| {

@@ -244,8 +244,9 @@ impl Compared {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Sample {
-    /// Geometric mean over trials, or arithmetic where a trial of either side has 0; of an accuracy the
-    /// share of correct items in per cent.
+    /// The number that tables have: of several trials that of all answers and all their time. Of a cell
+    /// that has it by trial alone the geometric mean over trials, or the arithmetic one where a trial of
+    /// either side has 0; of an accuracy the share of correct items in per cent.
     pub value: f64,
     /// Deviation between trials as a share of the value: the noise of repeating a cell.
     pub spread: Option<f64>,

@@ -103,19 +103,20 @@ pub(super) fn of_trials(
     let values = [one, other].map(|cell| per_trial::values(cell, &quantity));
     let [Some(baseline), Some(candidate)] = [&values[0], &values[1]].map(|it| LogSample::of(it))
     else {
-        return with_zero(quantity, &values);
+        return with_zero(quantity, [one, other], &values);
     };
     let (low, high) = (open_factors(&quantity, one), open_factors(&quantity, other));
     let open = ((low, high) != (NOT_OPEN, NOT_OPEN)).then(|| (high.0 / low.1, high.1 / low.0));
-    let sample = |of: &LogSample| Sample {
-        value: of.geometric_mean(),
+    let sample = |cell: &CellSummary, of: &LogSample| Sample {
+        value: own(cell, &quantity, 0.0).unwrap_or_else(|| of.geometric_mean()),
         spread: of.relative_std(),
         n: of.n(),
     };
+    let samples = (sample(one, &baseline), sample(other, &candidate));
     Some(Drafted {
         quantity,
-        baseline: sample(&baseline),
-        candidate: sample(&candidate),
+        baseline: samples.0,
+        candidate: samples.1,
         extractor: None,
         evidence: Evidence::Trials {
             test: RatioTest::of(&baseline, &candidate),
@@ -127,20 +128,34 @@ pub(super) fn of_trials(
 }
 
 /// Drafts a quantity of which a trial has 0; `None` where no trial has anything else.
-fn with_zero(quantity: Quantity, [one, other]: &[Vec<f64>; 2]) -> Option<Drafted> {
-    let (baseline, candidate) = (PlainSample::of(one)?, PlainSample::of(other)?);
+fn with_zero(
+    quantity: Quantity,
+    [one, other]: [&CellSummary; 2],
+    values: &[Vec<f64>; 2],
+) -> Option<Drafted> {
+    let (baseline, candidate) = (PlainSample::of(&values[0])?, PlainSample::of(&values[1])?);
     if baseline.mean() <= 0.0 && candidate.mean() <= 0.0 {
         return None;
     }
-    let sample =
-        |of: &PlainSample| Sample { value: of.mean(), spread: of.relative_std(), n: of.n() };
+    let sample = |cell: &CellSummary, of: &PlainSample| Sample {
+        value: own(cell, &quantity, -f64::MIN_POSITIVE).unwrap_or_else(|| of.mean()),
+        spread: of.relative_std(),
+        n: of.n(),
+    };
+    let samples = (sample(one, &baseline), sample(other, &candidate));
     Some(Drafted {
         quantity,
-        baseline: sample(&baseline),
-        candidate: sample(&candidate),
+        baseline: samples.0,
+        candidate: samples.1,
         extractor: None,
         evidence: Evidence::WithZero { test: DifferenceTest::of(&baseline, &candidate) },
     })
+}
+
+/// Returns a cell's own number, which its tables have: of several trials the percentile of all answers,
+/// or the rate of all their time. Cells of other tools may have numbers by trial alone.
+fn own(cell: &CellSummary, quantity: &Quantity, above: f64) -> Option<f64> {
+    quantity.value(cell).filter(|value| value.is_finite() && *value > above)
 }
 
 const NOT_OPEN: (f64, f64) = (1.0, 1.0);
@@ -229,19 +244,22 @@ impl Drafted {
         )
     }
 
-    /// Returns the interval of the change at a level, on the scale of the change.
+    /// Returns the interval of the change at a level, on the scale of the change: that of the values by
+    /// trial, widened where the change of the cells' own numbers lies outside.
     fn interval(&self, level: f64) -> Option<Interval> {
         match &self.evidence {
             Evidence::Trials { test, open, .. } => {
                 let (lower, higher) = open.unwrap_or(NOT_OPEN);
                 // Both ends stay numbers, and so do their inverses.
                 let (low, high) = (f64::MIN_POSITIVE, UNLIMITED);
-                test.map(|test| test.interval(level)).map(|it| {
+                test.map(|test| widened(test.interval(level), self.ratio())).map(|it| {
                     Interval::new((it.low * lower).max(low), (it.high * higher).min(high))
                 })
             }
             Evidence::Offered => None,
-            Evidence::WithZero { test } => test.map(|test| test.interval(level)),
+            Evidence::WithZero { test } => {
+                test.map(|test| widened(test.interval(level), self.difference()))
+            }
             Evidence::Shares { baseline, candidate } => {
                 independent_difference(*candidate, *baseline, level)
             }
@@ -250,6 +268,14 @@ impl Drafted {
                 paired_difference(n_gained, n_lost, paired.n, level)
             }
         }
+    }
+
+    fn ratio(&self) -> f64 {
+        self.candidate.value / self.baseline.value
+    }
+
+    fn difference(&self) -> f64 {
+        self.candidate.value - self.baseline.value
     }
 
     fn verdict(&self, interval: Option<Interval>, margin: f64) -> Verdict {
@@ -277,7 +303,7 @@ impl Drafted {
                 let more = || n_to_decide(baseline, candidate, level, margin, N_MOST);
                 Told {
                     scale: Scale::Ratio,
-                    change: candidate.geometric_mean() / baseline.geometric_mean(),
+                    change: self.ratio(),
                     p_value: test.map(|test| test.p_value()),
                     // No number of trials narrows a bound.
                     n_to_decide: (is_open && open.is_none()).then(more).flatten(),
@@ -286,14 +312,14 @@ impl Drafted {
             }
             Evidence::Offered => Told {
                 scale: Scale::Ratio,
-                change: self.candidate.value / self.baseline.value,
+                change: self.ratio(),
                 p_value: None,
                 n_to_decide: None,
                 note: OFFERED.into(),
             },
             Evidence::WithZero { test } => Told {
                 scale: Scale::Difference,
-                change: self.candidate.value - self.baseline.value,
+                change: self.difference(),
                 p_value: test.map(|test| test.p_value()),
                 n_to_decide: None,
                 note: match test {
@@ -303,7 +329,7 @@ impl Drafted {
             },
             Evidence::Shares { .. } => Told {
                 scale: Scale::Points,
-                change: self.candidate.value - self.baseline.value,
+                change: self.difference(),
                 p_value: None,
                 n_to_decide: None,
                 note: "Newcombe's interval of independent shares".into(),
@@ -340,18 +366,22 @@ impl Drafted {
     }
 
     fn note_of_trials(&self, is_tested: bool) -> Note {
-        let is_start = self.quantity.id() == MetricId::LoadTime;
+        let is_start = self.quantity.id().is_of_start();
         let note = match (is_start, is_tested) {
             (_, true) if matches!(self.evidence, Evidence::Trials { open: Some(_), .. }) => {
                 "Welch's t on the logarithms of trials, widened by the bounds of doubtful numbers"
             }
             (true, true) => "Welch's t on the logarithms of starts",
             (false, true) => "Welch's t on the logarithms of trials",
-            (true, false) => "one start: nothing is known of the spread between starts",
-            (false, false) => "one trial: nothing is known of the spread between trials",
+            (_, false) => per_trial::not_repeated(&self.quantity),
         };
         note.into()
     }
+}
+
+/// Widens an interval to a value.
+fn widened(interval: Interval, value: f64) -> Interval {
+    Interval::new(interval.low.min(value), interval.high.max(value))
 }
 
 /// What each kind of evidence says of a change in its own way.
@@ -456,6 +486,38 @@ mod tests {
         check((42.0, 45.0), NumberState::Doubtful, Verdict::Better);
         check((42.0, 90.0), NumberState::Doubtful, Verdict::Inconclusive);
         check((42.0, UNLIMITED), NumberState::Doubtful, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn both_sides_have_the_numbers_of_their_tables_and_the_ratio_is_that_of_them() {
+        let ttft = Quantity::percentile(MetricId::Ttft, 50.0);
+        let cell = |trials: [f64; 3], own: Option<f64>| {
+            let mut cell = measured_cell("a", "fp16");
+            cell.n_trials = 3;
+            cell.trials.insert(ttft.clone(), trials.to_vec());
+            let percentiles = vec![Percentile { p: 50.0, value: own, ..Percentile::default() }];
+            let found = DistributionSummary { n: 30, percentiles, ..Default::default() };
+            if own.is_some() {
+                cell.distributions.insert(MetricId::Ttft, found);
+            }
+            cell
+        };
+        let judged = |one: &CellSummary, other: &CellSummary| {
+            of_trials(ttft.clone(), one, other).unwrap().judged(0.99, 0.02)
+        };
+        let (one, other) = ([99.0, 100.0, 101.0], [199.0, 200.0, 201.0]);
+        let found = judged(&cell(one, Some(104.0)), &cell(other, Some(202.0)));
+        assert_eq!((found.baseline.value, found.candidate.value), (104.0, 202.0));
+        assert!((found.change - 202.0 / 104.0).abs() < 1e-12, "{found:?}");
+        let (low, high) = found.interval.unwrap();
+        assert!(low <= found.change && found.change < 2.0 && high > 2.0, "{found:?}");
+        assert_eq!(found.verdict, Verdict::Worse);
+        // Numbers that say the other way round are no verdict.
+        let torn = judged(&cell(one, Some(104.0)), &cell(other, Some(103.0)));
+        assert_eq!(torn.verdict, Verdict::Inconclusive, "{torn:?}");
+        // Other tools tell trials alone.
+        let foreign = judged(&cell(one, None), &cell(other, None));
+        assert!((foreign.baseline.value - 99.997).abs() < 1e-3, "{foreign:?}");
     }
 
     fn share(verdicts: &[Vec<Verdict>], wanted: impl Fn(&Vec<Verdict>) -> bool) -> f64 {

@@ -378,7 +378,7 @@ fn rules(comparison: &Comparison) -> String {
                 .to_owned()
         }
         n => format!(
-            "Geometric means over trials ± deviation between trials. {} a chance of error of \
+            "Numbers of all trials ± deviation between them. {} a chance of error of \
              {alpha} % (intervals of {} %); equivalent: within {margin} %. {OPEN}: not decided.",
             if n == 1 { "One verdict has".to_owned() } else { format!("{n} verdicts share") },
             trimmed(comparison.level * 100.0),
