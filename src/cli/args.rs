@@ -591,10 +591,11 @@ pub(crate) enum SchemaOf {
 #[command(after_help = "Examples:\n  \
     bench decide runs/chat-20261122T101500Z\n  \
     bench decide runs/chat-20261122T101500Z --rate 200      GPUs for 200 requests a second\n\n\
-    What is required is what the scenario says: 99 % of the requests of a cell must meet `[slo]`, no\n\
-    gate of `[gate]` may be missed; of the rest the cell with the cheapest tokens is recommended, by\n\
-    `[cost]`, else the one with the highest output of a GPU. Data sets, lengths and phases are no\n\
-    choice: each has a decision of its own. A margin is judged as `bench compare` judges.")]
+    What is required is what the scenario says: as many requests of a cell must meet `[slo]` as a gate\n\
+    on `goodput` asks for, else 99 %, and no gate of `[gate]` may be missed; of the rest the cell with\n\
+    the cheapest tokens is recommended, by `[cost]`, else the one with the highest output of a GPU.\n\
+    Data sets, lengths and phases are no choice: each has a decision of its own. A margin is judged\n\
+    as `bench compare` judges.")]
 pub(crate) struct DecideArgs {
     /// Run directory.
     #[arg(value_name = "DIR")]

@@ -9,15 +9,13 @@ use serde::Serialize;
 use crate::metrics::axes::{arrivals_word, is_asked, is_load, is_scheduled};
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare::{Rules, judged};
-use crate::metrics::condition::{Condition, Limit, Operator};
 use crate::metrics::quantity::Quantity;
-use crate::metrics::saturation::GOOD_PCT;
+use crate::metrics::required_share::required_pct;
 use crate::metrics::summary::{
     CellStatus, CellSummary, GateOutcome, GateResult, Summary, Validity,
 };
 use crate::plan::Plan;
 use crate::plan::cell::Cell;
-use crate::plan::gate::GatePlan;
 use crate::record::trial::PhaseKind;
 use crate::stats::dominance::dominators;
 use crate::stats::interval::{Estimate, Interval};
@@ -157,7 +155,7 @@ fn among(
         None => Quantity::figure(MetricId::OutputThroughputPerGpu),
     };
     let has_objectives = plan.cells.iter().any(|cell| cell.slo.is_some());
-    let good_pct = plan.gate.as_ref().and_then(required_pct).unwrap_or(GOOD_PCT);
+    let good_pct = required_pct(plan);
     let planned = plan.cells_by_id();
     let is_offered = |cell: &&CellSummary| {
         planned.get(&cell.id).is_some_and(|planned| is_offered(planned, cell))
@@ -245,24 +243,6 @@ fn among(
         slack,
         capacity,
     }
-}
-
-/// Returns the least share of requests, per cent, that must meet the objectives by the gates.
-fn required_pct(gate: &GatePlan) -> Option<f64> {
-    let least = |text: &String, operators: [Operator; 2]| {
-        let condition = Condition::parse(text).ok()?;
-        let is_share = condition.subject.metric() == MetricId::GoodputShare;
-        let is_least = is_share && operators.contains(&condition.operator);
-        match condition.limit {
-            Limit::Value(pct) => is_least.then_some(pct),
-            Limit::OfBaseline(_) | Limit::Points(_) => None,
-        }
-    };
-    let must = gate.must.iter();
-    let must = must.filter_map(|text| least(text, [Operator::AtLeast, Operator::Above]));
-    let must_not = gate.must_not.iter();
-    let must_not = must_not.filter_map(|text| least(text, [Operator::Below, Operator::AtMost]));
-    must.chain(must_not).reduce(f64::max)
 }
 
 /// Whether a schedule set the output of a cell, which kept up with it.
@@ -389,6 +369,7 @@ mod tests {
     use crate::metrics::summary::Percentile;
     use crate::metrics::tests::fixture::{measured_cell, plan, with_figure};
     use crate::plan::cell::{ArrivalsPlan, Slo};
+    use crate::plan::gate::GatePlan;
     use crate::units::Nanos;
 
     /// A cell of an engine with its price, its share of good requests, and its median latencies.

@@ -38,6 +38,7 @@ pub(crate) mod per_trial;
 pub(crate) mod quantity;
 pub(crate) mod reference_cell;
 pub(crate) mod request;
+pub(crate) mod required_share;
 mod resources;
 pub(crate) mod saturation;
 mod steady;

@@ -17,9 +17,6 @@ const RISE: f64 = 1.05;
 /// Power of the load by which output must rise: doubling the load must bring 19 % more.
 const RISE_POWER: f64 = 0.25;
 
-/// Share of requests, per cent, that meet the objectives at a load that is said to meet them.
-pub(crate) const GOOD_PCT: f64 = 99.0;
-
 /// One alternative at rising load, all else equal.
 #[derive(Clone, Debug)]
 pub(crate) struct LoadCurve<'a> {
@@ -141,17 +138,17 @@ impl LoadCurve<'_> {
         Some(Saturation::Between(answered, points[n_answered].0))
     }
 
-    /// Returns the highest load at which [`GOOD_PCT`] of requests met the objectives, and the
+    /// Returns the highest load at which `required_pct` of requests met the objectives, and the
     /// lowest at which they did not, each with its share in per cent. A load that met them above
     /// one that missed is taken for luck. `None` where no load has such a share.
-    pub(crate) fn objectives(&self) -> Option<(Option<Share>, Option<Share>)> {
+    pub(crate) fn objectives(&self, required_pct: f64) -> Option<(Option<Share>, Option<Share>)> {
         // The share rests on the latencies: where one is INVALID, so is it.
         let share = |(load, cell): &(f64, &CellSummary)| {
             let is_known = cell.validity.status != CellStatus::Invalid;
             Some((*load, cell.value(MetricId::GoodputShare).filter(|_| is_known)?))
         };
         let shares: Vec<(f64, f64)> = self.points.iter().filter_map(share).collect();
-        let missed = shares.iter().position(|(_, good)| *good < GOOD_PCT);
+        let missed = shares.iter().position(|(_, good)| *good < required_pct);
         let met = missed.unwrap_or(shares.len()).checked_sub(1).map(|at| shares[at]);
         (!shares.is_empty()).then(|| (met, missed.map(|at| shares[at])))
     }
@@ -273,7 +270,8 @@ mod tests {
         let check = |good: &[f64], expected| {
             let loads = ["rate=20", "rate=80", "rate=160", "rate=320"];
             let cells = cells(&[1.0; 4], good);
-            assert_eq!(load_curves(&side(&loads, &cells))[0].objectives(), expected, "{good:?}");
+            let found = load_curves(&side(&loads, &cells))[0].objectives(99.0);
+            assert_eq!(found, expected, "{good:?}");
         };
         let at = |load, good| Some((load, good));
         check(&[100.0, 99.5, 60.0, 99.0], Some((at(80.0, 99.5), at(160.0, 60.0))));

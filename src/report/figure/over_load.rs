@@ -3,7 +3,8 @@
 use crate::metrics::bounds::is_lower_bound;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Quantity;
-use crate::metrics::saturation::{GOOD_PCT, LoadCurve, Saturation};
+use crate::metrics::required_share::required_pct;
+use crate::metrics::saturation::{LoadCurve, Saturation};
 use crate::metrics::summary::{CellSummary, NumberState};
 use crate::plan::cell::Slo;
 use crate::report::figure::alternatives::{Alternatives, LoadLine, is_hollow};
@@ -38,7 +39,7 @@ pub(super) fn over_load(input: &Input<'_>, alternatives: &Alternatives<'_>) -> V
         .collect();
     let title = format!("Output throughput over {}", key_label(&key));
     figures.extend(throughput_as("throughput-over-load", title, &lines));
-    figures.extend(goodput(&lines));
+    figures.extend(goodput(&lines, required_pct(input.plan)));
     figures
 }
 
@@ -205,16 +206,16 @@ pub(super) fn throughput_as(id: &str, title: String, lines: &[LoadLine<'_>]) -> 
     with_knees(id, title, caption, lines, &quantity, &knee)
 }
 
-fn goodput(lines: &[LoadLine<'_>]) -> Option<FigureView> {
+fn goodput(lines: &[LoadLine<'_>], good_pct: f64) -> Option<FigureView> {
     let quantity = Quantity::figure(MetricId::Goodput);
     // The highest load that was tried is no knee.
-    let knee = |curve: &LoadCurve<'_>| match curve.objectives()? {
+    let knee = |curve: &LoadCurve<'_>| match curve.objectives(good_pct)? {
         (Some((load, _)), Some(_)) => Some(load),
         _ => None,
     };
     let title = format!("Goodput over {}", key_label(&lines[0].curve.key));
     let caption =
-        format!("Knee: the highest load at which {GOOD_PCT} % of requests met the objectives.");
+        format!("Knee: the highest load at which {good_pct} % of requests met the objectives.");
     with_knees("goodput-over-load", title, &caption, lines, &quantity, &knee)
 }
 

@@ -7,6 +7,7 @@ use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare::sides::usable_sides;
 use crate::metrics::compare::{Comparison, Side};
 use crate::metrics::quantity::Quantity;
+use crate::metrics::required_share::required_pct;
 use crate::metrics::saturation::{LoadCurve, Saturation, Share, load_curves};
 use crate::metrics::summarise::OUTPUT_TOKENS_DIFFER;
 use crate::metrics::summary::{
@@ -39,13 +40,19 @@ pub(crate) fn headline(
     let sides = usable_sides(plan, summary);
     match (comparison, sides.as_slice()) {
         (_, []) => vec!["No cell has numbers that may be used.".to_owned()],
-        (Some(comparison), _) => compared(comparison, &sides, summary),
-        (None, sides) => alone(sides),
+        (Some(comparison), _) => compared(comparison, &sides, summary, required_pct(plan)),
+        (None, sides) => alone(sides, required_pct(plan)),
     }
 }
 
-/// Says what the leader is to each of the others, whose answers are longer, and where both saturate.
-fn compared(comparison: &Comparison, sides: &[Side<'_>], summary: &Summary) -> Vec<String> {
+/// Says what the leader is to each of the others, whose answers are longer, and where both saturate
+/// and no longer have `good_pct` of their requests meet the objectives.
+fn compared(
+    comparison: &Comparison,
+    sides: &[Side<'_>],
+    summary: &Summary,
+    good_pct: f64,
+) -> Vec<String> {
     let side_of = |name: &str| sides.iter().find(|side| side.name == name);
     let limits = |name: &str| side_of(name).map(load_curves).unwrap_or_default();
     let leader = limits(&comparison.sides[0]);
@@ -57,7 +64,7 @@ fn compared(comparison: &Comparison, sides: &[Side<'_>], summary: &Summary) -> V
         if let ([one], [other]) = (&leader[..], &limits(&comparison.sides[side])[..])
             && one.key == other.key
         {
-            more.extend([saturations(one, other), objectives(one, other)]);
+            more.extend([saturations(one, other), objectives(one, other, good_pct)]);
         }
         format!("{told}{}.", more.into_iter().flatten().collect::<String>())
     };
@@ -145,9 +152,9 @@ fn saturates(key: &str, saturation: Saturation) -> String {
     }
 }
 
-fn objectives(one: &LoadCurve<'_>, other: &LoadCurve<'_>) -> Option<String> {
+fn objectives(one: &LoadCurve<'_>, other: &LoadCurve<'_>, good_pct: f64) -> Option<String> {
     let up_to = |curve: &LoadCurve<'_>| {
-        let (met, _) = curve.objectives()?;
+        let (met, _) = curve.objectives(good_pct)?;
         Some(met.map_or_else(
             || "at no load".to_owned(),
             |(load, _)| format!("up to {}", load_words(&curve.key, &[load])),
@@ -157,12 +164,12 @@ fn objectives(one: &LoadCurve<'_>, other: &LoadCurve<'_>) -> Option<String> {
 }
 
 /// Says of alternatives that nothing compares, most often of one, what they did.
-fn alone(sides: &[Side<'_>]) -> Vec<String> {
+fn alone(sides: &[Side<'_>], good_pct: f64) -> Vec<String> {
     let mut sentences = Vec::new();
     for side in sides {
         let curves = load_curves(side);
         let rising = curves.iter().filter(|curve| curve.points.len() > 1);
-        let told: Vec<String> = rising.filter_map(|curve| limits(side, curve)).collect();
+        let told: Vec<String> = rising.filter_map(|curve| limits(side, curve, good_pct)).collect();
         if told.is_empty() {
             sentences.extend(side.cells.iter().map(|cell| row(cell.cell)));
         } else {
@@ -179,14 +186,14 @@ fn alone(sides: &[Side<'_>]) -> Vec<String> {
 
 /// Says where the output of one alternative has its peak, where it saturates, and up to which load
 /// it meets the objectives.
-fn limits(side: &Side<'_>, curve: &LoadCurve<'_>) -> Option<String> {
+fn limits(side: &Side<'_>, curve: &LoadCurve<'_>, good_pct: f64) -> Option<String> {
     let (load, peak) = curve.peak()?;
     let output = Quantity::figure(MetricId::OutputThroughput);
     let at = |load: f64| load_words(&curve.key, &[load]);
     let mut told = vec![format!("at most {} at {}", with_unit(&output, &peak), at(load))];
     told.extend(curve.saturation().map(|it| saturates(&curve.key, it)));
     let share = |(load, good): Share| format!("{} ({good:.1} %)", at(load));
-    told.extend(curve.objectives().and_then(|it| match it {
+    told.extend(curve.objectives(good_pct).and_then(|it| match it {
         (Some(met), None) => Some(format!("meets the objectives up to {}", share(met))),
         (Some(met), Some(missed)) => {
             Some(format!("meets the objectives up to {}, not at {}", share(met), share(missed)))
@@ -290,6 +297,8 @@ mod tests {
     use crate::metrics::catalogue::MetricKey;
     use crate::metrics::compare::sides::within;
     use crate::metrics::summary::Distribution;
+    use crate::metrics::tests::fixture::{measured_cell, plan, with_figure};
+    use crate::plan::gate::GatePlan;
     use crate::report::tests::sample_run;
 
     #[test]
@@ -375,6 +384,44 @@ mod tests {
         let sentences = of(&sample_run::summary());
         assert!(!sentences.iter().any(|sentence| sentence.contains("int8")), "{sentences:?}");
         insta::assert_snapshot!(sentences.join("\n"));
+    }
+
+    #[test]
+    fn the_numbers_of_the_answer_are_those_of_the_table_below_it() {
+        let view = sample_run::view();
+        for label in ["TTFT p50", "TPOT p50"] {
+            let columns = &view.results.columns;
+            let at = columns.iter().position(|it| it.header == label).expect("its column");
+            let column: Vec<&str> = view.results.rows.iter().map(|row| &*row[at].text).collect();
+            let clause = view.headline[0].split(&format!("{label} better: ")).nth(1).unwrap();
+            let values = clause.split(" ms").next().unwrap().split(" against ");
+            let values: Vec<&str> = values.collect();
+            assert_eq!(values.len(), 2, "{clause}");
+            for value in values {
+                assert!(column.contains(&value), "{label} {value}: {column:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn objectives_are_met_where_as_many_requests_meet_them_as_the_gate_asks_for() {
+        let mut plan = plan(&["a", "b"]);
+        let cell = |id: &str, streams: &str, good: f64| {
+            let mut cell = measured_cell(id, "fp16");
+            cell.keys.insert("concurrency".to_owned(), streams.to_owned());
+            let cell = with_figure(cell, MetricId::OutputThroughput, 900.0, None);
+            with_figure(cell, MetricId::GoodputShare, good, None)
+        };
+        let cells = vec![cell("a", "4", 99.5), cell("b", "8", 97.7)];
+        let summary = Summary { cells, ..Summary::default() };
+        let told = |plan: &Plan| headline(&summary, plan, None).join(" ");
+        let without = told(&plan);
+        let expected = "up to 4 streams (99.5 %), not at 8 streams (97.7 %)";
+        assert!(without.contains(expected), "{without}");
+        let must = vec!["goodput >= 0.9".to_owned()];
+        plan.gate = Some(GatePlan { must, ..GatePlan::default() });
+        let with_gate = told(&plan);
+        assert!(with_gate.contains("up to 8 streams (97.7 %)."), "{with_gate}");
     }
 
     #[test]
