@@ -1,5 +1,7 @@
 //! Gates: what a scenario and a command line require of the numbers.
 
+use std::collections::BTreeMap;
+
 use crate::metrics::bounds::is_unlimited;
 use crate::metrics::by_name::accuracy_by;
 use crate::metrics::catalogue::MetricId;
@@ -26,7 +28,7 @@ pub(crate) fn judge(gate: &GatePlan, cells: &[CellSummary]) -> Vec<GateResult> {
     let steady = cells.iter().filter(is_judged).filter(|_| gate.steady).map(steadiness);
     let numbers = must.chain(must_not).flat_map(|(text, must_hold)| {
         let condition = Condition::parse(text);
-        let result = move |cell: &CellSummary| match &condition {
+        let result = |cell: &CellSummary| match &condition {
             Ok(condition) => {
                 let label = condition.subject.label();
                 let result = GateResult::missed(&cell.name, text, must_hold, label);
@@ -39,13 +41,41 @@ pub(crate) fn judge(gate: &GatePlan, cells: &[CellSummary]) -> Vec<GateResult> {
                 ..GateResult::missed(&cell.name, text, must_hold, text.clone())
             },
         };
-        cells.iter().filter(is_judged).map(result)
+        let judged = cells.iter().filter(is_judged).map(|cell| (cell, result(cell)));
+        once_per_start(condition.as_ref().ok(), judged.collect())
     });
     let results: Vec<GateResult> = steady.chain(numbers).collect();
     taken(results, gate.undecided)
 }
 
 /// Says of results what those that are not decided are taken for.
+/// Marks the results of a condition about starts that tell of the same one: cells that differ in load
+/// alone share their engine's starts.
+pub(crate) fn once_per_start(
+    condition: Option<&Condition>,
+    mut found: Vec<(&CellSummary, GateResult)>,
+) -> Vec<GateResult> {
+    if condition.is_some_and(|condition| condition.subject.metric().is_of_start()) {
+        let told = |it: &GateResult| (it.outcome, it.interval, it.limit, it.why.clone());
+        let mut by_value: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+        for at in 0..found.len() {
+            let (cell, result) = &found[at];
+            let Some(value) = result.value else { continue };
+            let of_value = by_value.entry(value.to_bits()).or_default();
+            let is_same = |other: &&usize| {
+                let (first, other) = &found[**other];
+                first.load == cell.load && told(other) == told(result)
+            };
+            if let Some(first) = of_value.iter().find(is_same) {
+                found[at].1.same_start_as = Some(found[*first].1.cell.clone());
+            } else {
+                of_value.push(at);
+            }
+        }
+    }
+    found.into_iter().map(|(_, result)| result).collect()
+}
+
 pub(crate) fn taken(mut results: Vec<GateResult>, undecided: Undecided) -> Vec<GateResult> {
     for result in &mut results {
         result.counts_as_missed =

@@ -457,6 +457,9 @@ pub(crate) struct GateResult {
     /// Whether it is not decided and taken for missed: `undecided = "fail"`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub counts_as_missed: bool,
+    /// Name of the first cell with the same number of the same start, of which reports tell it alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_start_as: Option<String>,
     /// Name of the side that the cell is of, where a comparison has several beside the baseline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub side: Option<String>,
@@ -484,6 +487,7 @@ impl GateResult {
             limit: None,
             outcome: GateOutcome::Missed,
             counts_as_missed: false,
+            same_start_as: None,
             side: None,
             why: None,
         }

@@ -388,6 +388,9 @@ struct GateOfCell {
     /// Whether it is not decided and taken for missed: `undecided = "fail"`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     counts_as_missed: bool,
+    /// Name of the first cell with the same number of the same start, of which reports tell it alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    same_start_as: Option<String>,
     /// Why, where no number decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     why: Option<String>,
@@ -744,6 +747,7 @@ impl GateFile {
             limit: (it.limit != limit).then_some(it.limit),
             outcome: it.outcome,
             counts_as_missed: it.counts_as_missed,
+            same_start_as: it.same_start_as.clone(),
             why: it.why.clone(),
         });
         Self {
@@ -770,6 +774,7 @@ impl GateFile {
             limit: it.limit.unwrap_or(limit),
             outcome: it.outcome,
             counts_as_missed: it.counts_as_missed,
+            same_start_as: it.same_start_as,
             side: None,
             why: it.why,
         };
@@ -972,7 +977,10 @@ mod tests {
         let other = GateResult::missed("a", "steady", true, "steady state".to_owned());
         let gates = vec![
             result("a", Some(10.0), GateOutcome::Met),
-            result("b", Some(10.0), GateOutcome::Met),
+            GateResult {
+                same_start_as: Some("a".to_owned()),
+                ..result("b", Some(10.0), GateOutcome::Met)
+            },
             result("c", Some(11.0), GateOutcome::Undecided),
             absent,
             other,

@@ -3,7 +3,7 @@
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare::{Compared, ComparedCells, Comparison, Scale, Side};
 use crate::metrics::condition::{Condition, Limit, Subject};
-use crate::metrics::gates::{base_of, has, holds, of_cell, taken};
+use crate::metrics::gates::{base_of, has, holds, of_cell, once_per_start, taken};
 use crate::metrics::per_trial;
 use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::{CellSummary, GateOutcome, GateResult, NumberState};
@@ -39,7 +39,8 @@ pub(crate) fn judge(
             let found = of_pair(result(cells.side, &cells.candidate), &condition, cells, pair)?;
             // Of cells that failed nobody knows what they would have had.
             let is_about = cells.not_compared.is_some() || found.value.is_some();
-            Some((is_about || pair.iter().any(|cell| has(&condition.subject, cell)), found))
+            let is_about = is_about || pair.iter().any(|cell| has(&condition.subject, cell));
+            Some((is_about, pair[1], found))
         });
         let alone = without.clone().map(|place| {
             let found = GateResult {
@@ -47,13 +48,15 @@ pub(crate) fn judge(
                 why: Some("the cell has no counterpart".to_owned()),
                 ..result(place.other, &place.cell)
             };
-            (has(&condition.subject, by_name[0][&*place.cell]), found)
+            let cell = by_name[0][&*place.cell];
+            (has(&condition.subject, cell), cell, found)
         });
-        let mut all: Vec<(bool, GateResult)> = pairs.chain(alone).collect();
-        if all.iter().any(|(is_about, _)| *is_about) {
-            all.retain(|(is_about, _)| *is_about);
+        let mut all: Vec<(bool, &CellSummary, GateResult)> = pairs.chain(alone).collect();
+        if all.iter().any(|(is_about, ..)| *is_about) {
+            all.retain(|(is_about, ..)| *is_about);
         }
-        all.into_iter().map(|(_, found)| found).collect()
+        let all = all.into_iter().map(|(_, cell, found)| (cell, found)).collect();
+        once_per_start(Some(&condition), all)
     };
     taken(conditions.iter().flat_map(of).collect(), undecided)
 }

@@ -9,7 +9,9 @@ use crate::metrics::summary::{
 };
 use crate::metrics::tests::fixture::{measured_cell, with_accuracy, with_figure};
 use crate::plan::gate::GatePlan;
+use crate::record::event::LoadTimeline;
 use crate::scenario::spec::Undecided;
+use crate::units::Nanos;
 
 fn must(condition: &str) -> GatePlan {
     GatePlan { must: vec![condition.to_owned()], ..GatePlan::default() }
@@ -95,6 +97,24 @@ fn a_baseline_gives_the_limit_and_its_own_doubt() {
     let other = CellSummary { name: "other".to_owned(), ..fast(96.0, None) };
     let expected = "the baseline, old, has no cell of this name".to_owned();
     assert_eq!(why(&gate, other), (GateOutcome::Undecided, expected));
+}
+
+#[test]
+fn cells_that_share_a_start_name_the_first_of_them_in_a_gate_on_it() {
+    let start = |name: &str, secs: f64| {
+        let first_token = Some(Nanos((secs * 1e9) as u64));
+        let cell = with_figure(measured_cell(name, "fp16"), MetricId::LoadTime, secs, None);
+        CellSummary { load: [LoadTimeline { first_token, ..Default::default() }].into(), ..cell }
+    };
+    let mut broken = start("d", 2.0);
+    broken.validity.status = CellStatus::Failed;
+    let cells = [start("a", 2.0), start("b", 2.0), start("c", 3.0), broken, start("e", 2.0)];
+    let found = judge(&must("load_time < 1s"), &cells);
+    assert_eq!(found.len(), cells.len(), "each cell has its outcome");
+    let first: Vec<Option<&str>> = found.iter().map(|gate| gate.same_start_as.as_deref()).collect();
+    assert_eq!(first, [None, Some("a"), None, None, Some("a")]);
+    let found = judge(&must("output_throughput > 1"), &cells);
+    assert!(found.iter().all(|gate| gate.same_start_as.is_none()), "{found:?}");
 }
 
 #[test]

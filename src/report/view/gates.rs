@@ -1,9 +1,11 @@
 //! Gates, one line each: what was required, and what the number is.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::metrics::summary::{GateOutcome, GateResult};
-use crate::report::number::{is_any, printed};
+use crate::report::number::{counted, is_any, printed};
 use crate::report::untrusted::line;
 
 /// Outcome of a gate that is not decided and taken for missed.
@@ -24,9 +26,22 @@ pub(crate) struct GateView {
     pub line: String,
 }
 
-/// Returns a line for each gate; those that were not passed come first.
+/// Returns a line for each gate, of starts that cells share one; those that were not passed come first.
 pub(crate) fn gates(results: &[GateResult]) -> Vec<GateView> {
-    let of = |outcome: GateOutcome| results.iter().filter(move |gate| gate.outcome == outcome);
+    let mut n_more: BTreeMap<(&str, &str, Option<&str>), u64> = BTreeMap::new();
+    for gate in results {
+        if let Some(first) = &gate.same_start_as {
+            *n_more.entry((&gate.condition, first, gate.side.as_deref())).or_default() += 1;
+        }
+    }
+    let of = |outcome: GateOutcome| {
+        let is_told = move |gate: &&GateResult| gate.outcome == outcome;
+        results.iter().filter(|gate| gate.same_start_as.is_none()).filter(is_told)
+    };
+    let view = |gate: &GateResult| {
+        let n_more = n_more.get(&(&*gate.condition, &*gate.cell, gate.side.as_deref()));
+        view(gate, n_more.copied().unwrap_or_default())
+    };
     of(GateOutcome::Missed)
         .chain(of(GateOutcome::Undecided))
         .chain(of(GateOutcome::Met))
@@ -34,14 +49,21 @@ pub(crate) fn gates(results: &[GateResult]) -> Vec<GateView> {
         .collect()
 }
 
-fn view(gate: &GateResult) -> GateView {
+/// Shows a gate, of a start that `n_more` cells share.
+fn view(gate: &GateResult, n_more: u64) -> GateView {
     let (mark, outcome) = match gate.outcome {
         GateOutcome::Met => ("✓", "met"),
         GateOutcome::Missed => ("✗", "missed"),
         GateOutcome::Undecided if gate.counts_as_missed => ("?", COUNTS_AS_MISSED),
         GateOutcome::Undecided => ("?", "not decided"),
     };
-    GateView { mark, outcome, cell: cell(gate), condition: line(&gate.condition), line: told(gate) }
+    let cell = cell(gate);
+    let place = match n_more {
+        0 => cell.clone(),
+        n => format!("{cell} and {} of the same start", counted(n, "more cell")),
+    };
+    let line_of = told(gate, &place);
+    GateView { mark, outcome, cell, condition: line(&gate.condition), line: line_of }
 }
 
 /// Names the cell of a gate, and its side where there are several.
@@ -50,12 +72,12 @@ fn cell(gate: &GateResult) -> String {
     line(&format!("{side}{}", gate.cell))
 }
 
-fn told(gate: &GateResult) -> String {
+fn told(gate: &GateResult, place: &str) -> String {
     let counts = if gate.counts_as_missed { "; counts as missed" } else { "" };
-    format!("{}{counts}", number_and_limit(gate))
+    format!("{}{counts}", number_and_limit(gate, place))
 }
 
-fn number_and_limit(gate: &GateResult) -> String {
+fn number_and_limit(gate: &GateResult, place: &str) -> String {
     let number = gate.value.map(|value| {
         let told = gate.interval.filter(|(low, high)| gate.unit != "×" || !is_any(*low, *high));
         let number = printed(value, told, &gate.unit);
@@ -68,14 +90,13 @@ fn number_and_limit(gate: &GateResult) -> String {
     });
     if gate.limit.is_none() && limit_of(gate).is_empty() {
         let why = gate.why.as_ref().map_or_else(String::new, |why| format!("; {}", line(why)));
-        return format!("{}: must be {}{why}", cell(gate), line(&gate.condition));
+        return format!("{place}: must be {}{why}", line(&gate.condition));
     }
     let must = if gate.must_hold { "must be" } else { "must not be" };
     let limit = limit_of(gate);
     let is_relative = limit.contains(['+', '-']) || limit.contains("baseline");
     let mut told = format!(
-        "{}: {}{} {must} {}",
-        cell(gate),
+        "{place}: {}{} {must} {}",
         line(&gate.label),
         number.unwrap_or_default(),
         line(limit)
@@ -100,6 +121,25 @@ fn limit_of(gate: &GateResult) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_gate_on_a_start_is_one_line_for_the_cells_that_share_it() {
+        let gate = |cell: &str, first: Option<&str>| GateResult {
+            unit: "s".to_owned(),
+            value: Some(2.0),
+            limit: Some(1.0),
+            same_start_as: first.map(str::to_owned),
+            ..GateResult::missed(cell, "load_time < 1s", true, "load time".to_owned())
+        };
+        let results =
+            [gate("a", None), gate("b", Some("a")), gate("c", Some("a")), gate("d", None)];
+        let lines: Vec<String> = gates(&results).into_iter().map(|gate| gate.line).collect();
+        let expected = [
+            "a and 2 more cells of the same start: load time is 2.00 s, must be < 1s",
+            "d: load time is 2.00 s, must be < 1s",
+        ];
+        assert_eq!(lines, expected);
+    }
 
     #[test]
     fn a_gate_tells_number_interval_and_limit_and_the_missed_ones_come_first() {
