@@ -6,6 +6,7 @@ use crate::metrics::bounds::is_unlimited;
 use crate::metrics::by_name::accuracy_by;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::condition::{Condition, Limit, Operator, Subject};
+use crate::metrics::per_trial;
 use crate::metrics::summary::{
     CellStatus, CellSummary, Figure, GateOutcome, GateResult, NumberState, SteadyStatus,
 };
@@ -48,7 +49,6 @@ pub(crate) fn judge(gate: &GatePlan, cells: &[CellSummary]) -> Vec<GateResult> {
     taken(results, gate.undecided)
 }
 
-/// Says of results what those that are not decided are taken for.
 /// Marks the results of a condition about starts that tell of the same one: cells that differ in load
 /// alone share their engine's starts.
 pub(crate) fn once_per_start(
@@ -76,6 +76,7 @@ pub(crate) fn once_per_start(
     found.into_iter().map(|(_, result)| result).collect()
 }
 
+/// Says of results what those that are not decided are taken for.
 pub(crate) fn taken(mut results: Vec<GateResult>, undecided: Undecided) -> Vec<GateResult> {
     for result in &mut results {
         result.counts_as_missed =
@@ -160,12 +161,13 @@ pub(crate) fn of_cell(
         Limit::OfBaseline(times) => {
             let base = base();
             result.limit = base.as_ref().ok().map(|base| times * base.value);
-            base.map(|base| over_baseline(condition.operator, value, interval, base, times))
+            base.and_then(|base| repeated(&condition.subject, cell, base))
+                .map(|base| over_baseline(condition.operator, value, interval, base, times))
         }
         Limit::Points(points) => {
             let base = base();
             result.limit = base.as_ref().ok().map(|base| base.value + points);
-            base.map(|base| {
+            base.and_then(|base| repeated(&condition.subject, cell, base)).map(|base| {
                 let (change, interval) = difference(value, interval, base);
                 let why = interval.map(|(low, high)| {
                     format!("it lies between {low:.2} and {high:.2} points from the baseline's")
@@ -181,6 +183,24 @@ pub(crate) fn of_cell(
         Err(why) => (result.outcome, result.why) = (GateOutcome::Undecided, Some(why)),
     }
     result
+}
+
+/// Returns the baseline's number where a change from it can be decided: as in a comparison, one trial
+/// of either says nothing of how far another would be from it.
+fn repeated(
+    subject: &Subject,
+    cell: &CellSummary,
+    base: BaselineNumber,
+) -> Result<BaselineNumber, String> {
+    match subject {
+        Subject::Quantity(quantity) if per_trial::is_single(cell, quantity) => {
+            Err(per_trial::not_repeated(quantity).to_owned())
+        }
+        Subject::Quantity(quantity) if base.is_single => {
+            Err(format!("of the baseline {}", per_trial::not_repeated(quantity)))
+        }
+        _ => Ok(base),
+    }
 }
 
 /// Returns the interval of a number, widened to what bench itself may have added to it.
@@ -248,7 +268,11 @@ pub(crate) fn base_of(condition: &Condition, cell: &CellSummary) -> Result<Basel
     let is_usable = |value: &f64| value.is_finite() && (*value > 0.0 || !is_divisor);
     let value = figure.value.filter(is_usable);
     let value = value.ok_or("the baseline's number has no value above 0")?;
-    Ok(BaselineNumber { value, interval: with_bound(value, &figure) })
+    let is_single = match &condition.subject {
+        Subject::Quantity(quantity) => per_trial::is_single(cell, quantity),
+        Subject::AccuracyBy(_) => false,
+    };
+    Ok(BaselineNumber { value, interval: with_bound(value, &figure), is_single })
 }
 
 /// Whether a condition holds of a number over that of the baseline, and where that lies. Where one of
@@ -276,6 +300,7 @@ fn over_baseline(
         let limit = BaselineNumber {
             value: times * base.value,
             interval: base.interval.map(|(low, high)| (times * low, times * high)),
+            ..base
         };
         let (over, interval) = difference(value, interval, limit);
         let why = "its interval or that of the baseline reaches 0 or has no end";

@@ -51,6 +51,19 @@ pub(crate) fn not_repeated(quantity: &Quantity) -> &'static str {
     }
 }
 
+/// Whether a number of a cell was measured once, though trials or starts have it each anew.
+pub(crate) fn is_single(cell: &CellSummary, quantity: &Quantity) -> bool {
+    if quantity.id().is_of_start() {
+        return cell.load.len() == 1;
+    }
+    if quantities_of(cell).contains(quantity) {
+        return values(cell, quantity).len() == 1;
+    }
+    // Shares have intervals of their items, which are many in one trial.
+    let has_interval = || quantity.read(cell).is_some_and(|it| it.interval.is_some());
+    cell.n_trials == 1 && !has_interval()
+}
+
 /// Returns every quantity that can be compared trial by trial, in the order of documents.
 pub(crate) fn quantities() -> Vec<Quantity> {
     let of = |metric: &MetricId| {

@@ -46,4 +46,7 @@ pub struct BaselineNumber {
     pub value: f64,
     /// Confidence interval, 95 %; absent where the run had none.
     pub interval: Option<(f64, f64)>,
+    /// Whether it was measured once, so that nothing is known of another trial or start.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_single: bool,
 }

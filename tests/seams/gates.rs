@@ -84,19 +84,27 @@ fn a_report_takes_further_gates_and_leaves_the_run_as_it_is() {
 #[test]
 fn a_run_is_held_against_an_earlier_one() {
     let place = place();
-    place.expect(0, &[&RUN[..], &["--out", "old"]].concat());
+    let twice = [&RUN[..], &["--set", "phase.load.trials=2"]].concat();
+    place.expect(0, &[&twice[..], &["--out", "old"]].concat());
     place.expect(0, &["baseline", "save", "main", "old"]);
     assert_eq!(place.expect(0, &["baseline", "list"]), "main\n");
     let slower = ["--set", "engine.sim.ttft=80ms", "--fail-if", "ttft.p50 > +50%"];
     for baseline in ["old", "main", "old/summary.json"] {
         let out = format!("new-{}", baseline.len());
         let more = ["--baseline", baseline, "--out", &out];
-        let told = place.expect(104, &[&RUN[..], &slower, &more].concat());
+        let told = place.expect(104, &[&twice[..], &slower, &more].concat());
         assert!(told.contains("must not be > +50% = 6"), "{told}");
         place.expect(104, &["report", &out]);
     }
     let same = ["--fail-if", "ttft.p50 > +50%", "--baseline", "main", "--out", "same"];
-    place.expect(0, &[&RUN[..], &same].concat());
+    place.expect(0, &[&twice[..], &same].concat());
+    // As in a comparison, one trial decides nothing.
+    let once = [&RUN[..], &slower, &["--baseline", "main", "--out", "once"]].concat();
+    let told = place.expect(0, &once);
+    assert!(told.contains("? engine=sim: TTFT p50 is 80."), "{told}");
+    assert!(told.contains("one trial: nothing is known of the spread between trials"), "{told}");
+    let told = place.expect(0, &["compare", "old", "once", "--fail-if", "ttft.p50 > +50%"]);
+    assert!(told.contains("one trial: nothing is known of the spread between trials"), "{told}");
     let itself = ["report", "same", "--fail-if", "ttft.p50 > +50%", "--baseline", "same"];
     let told = place.expect(2, &itself);
     assert!(told.contains("this is the run itself"), "{told}");

@@ -26,8 +26,9 @@ fn why(gate: &GatePlan, cell: CellSummary) -> (GateOutcome, String) {
     (found.outcome, found.why.unwrap_or_default())
 }
 
+/// A cell of three trials.
 fn fast(output_throughput: f64, interval: Option<(f64, f64)>) -> CellSummary {
-    let cell = measured_cell("a", "fp16");
+    let cell = CellSummary { n_trials: 3, ..measured_cell("a", "fp16") };
     with_figure(cell, MetricId::OutputThroughput, output_throughput, interval)
 }
 
@@ -97,6 +98,38 @@ fn a_baseline_gives_the_limit_and_its_own_doubt() {
     let other = CellSummary { name: "other".to_owned(), ..fast(96.0, None) };
     let expected = "the baseline, old, has no cell of this name".to_owned();
     assert_eq!(why(&gate, other), (GateOutcome::Undecided, expected));
+}
+
+#[test]
+fn one_trial_of_either_decides_no_change_from_a_baseline() {
+    let cost = |n_trials| {
+        let cell = CellSummary { n_trials, ..measured_cell("a", "fp16") };
+        with_figure(cell, MetricId::CostPer1mTokens, 9.0, None)
+    };
+    let output = |n_trials| CellSummary { n_trials, ..fast(90.0, Some((89.0, 91.0))) };
+    let start = |n: usize| {
+        let cell = with_figure(measured_cell("a", "fp16"), MetricId::LoadTime, 2.0, None);
+        CellSummary { load: vec![LoadTimeline::default(); n].into(), ..cell }
+    };
+    let check = |condition: &str, before: CellSummary, now: CellSummary, expected: &str| {
+        let mut gate = GatePlan { must_not: vec![condition.to_owned()], ..GatePlan::default() };
+        gate.baseline = Some(baseline_of(&gate, "old".to_owned(), &[before]));
+        let (outcome, why) = why(&gate, now);
+        assert_eq!(outcome == GateOutcome::Undecided, !expected.is_empty(), "{condition}: {why}");
+        assert!(why.contains(expected), "{why}");
+    };
+    let trial = "one trial: nothing is known of the spread between trials";
+    check("output_throughput < +5%", output(3), output(1), trial);
+    check("output_throughput < +5%", output(1), output(3), &format!("of the baseline {trial}"));
+    check("output_throughput < +5%", output(3), output(3), "");
+    check("cost_per_1m_tokens > +10%", cost(3), cost(1), trial);
+    check("cost_per_1m_tokens > +10%", cost(3), cost(3), "");
+    let one_start = "one start: nothing is known of the spread between starts";
+    check("load_time > +10%", start(2), start(1), one_start);
+    check("load_time > +10%", start(2), start(2), "");
+    // Items are many in one trial.
+    let graded = || with_accuracy(measured_cell("a", "fp16"), 95, 100);
+    check("accuracy < -50%", graded(), graded(), "");
 }
 
 #[test]
