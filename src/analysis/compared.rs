@@ -228,7 +228,7 @@ fn of_engines(
     let launch =
         |run: &ComparedRun, cell: &str| run.plan.launches.get(&run.planned(cell)?.launch).cloned();
     let (Some(before), Some(now)) = (launch(one, cell), launch(other, other_cell)) else { return };
-    told("model", before.model, now.model);
+    told("model", before.own_model().to_owned(), now.own_model().to_owned());
     let (before_alone, now_alone) = apart(&before.argv, &now.argv);
     told("command", before_alone, now_alone);
     let text = |env: &BTreeMap<String, String>| {

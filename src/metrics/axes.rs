@@ -93,7 +93,7 @@ pub(crate) fn constants(plan: &Plan, cell: &Cell) -> BTreeMap<String, String> {
     set("score", cell.score.clone());
     let launch = plan.launches.get(&cell.launch);
     set("precision", launch.and_then(|launch| launch.precision.clone()));
-    set("model", launch.map(|launch| launch.model.clone()));
+    set("model", launch.map(|launch| launch.own_model().to_owned()));
     set(
         "max-tokens",
         match cell.request.output {

@@ -97,8 +97,8 @@ impl<'a> LineupRow<'a> {
             let of_engine = || launch.and_then(|launch| launch.spread.get(key));
             cell.keys.get(key).or_else(of_engine).map(String::as_str)
         };
-        let model = cell.keys.get("model").or(launch.map(|launch| &launch.model));
-        let model = model.cloned().unwrap_or_default();
+        let named = cell.keys.get("model").map(String::as_str);
+        let model = named.or(launch.map(Launch::own_model)).unwrap_or_default().to_owned();
         let sizes = PARALLEL_SIZES.map(|key| said(key).and_then(|n| n.parse::<u32>().ok()));
         let n_said = sizes.iter().flatten().fold(1_u32, |n, size| n.saturating_mul(*size)).max(1);
         // What nobody says is 1, as far as that comes to the number of GPUs.
@@ -288,6 +288,21 @@ mod tests {
     fn is_possible(rate: f64, gpus: f64, round: fn(f64) -> f64) -> bool {
         let at = |rate: f64| round(gpus_for_1b_tokens_per_hour(rate).unwrap());
         at(rate + 0.5) <= gpus && gpus <= at(rate - 0.5)
+    }
+
+    #[test]
+    fn a_model_has_its_own_name_whatever_it_is_served_as() {
+        let launch = Launch {
+            model: "sim".to_owned(),
+            model_name: Some("Qwen/Qwen3-4B".to_owned()),
+            ..Launch::default()
+        };
+        let cell = measured_cell("a", "bf16");
+        let row = LineupRow::of(&cell, Some(&launch));
+        assert_eq!(row.model, "Qwen/Qwen3-4B");
+        assert_eq!(row.size.map(|size| size.name), Some("Small"));
+        let plain = Launch { model_name: None, ..launch };
+        assert_eq!(LineupRow::of(&cell, Some(&plain)).model, "sim");
     }
 
     #[test]

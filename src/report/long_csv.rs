@@ -69,7 +69,7 @@ fn place(
         cell.name.clone(),
         cell.phase.clone().unwrap_or_default(),
         launch.map_or_else(String::new, |launch| launch.engine.clone()),
-        launch.map_or_else(String::new, |launch| launch.model.clone()),
+        launch.map_or_else(String::new, |launch| launch.own_model().to_owned()),
         planned.map_or_else(String::new, |planned| planned.dataset.clone()),
         cell.validity.status.word().to_owned(),
     ];

@@ -11,7 +11,7 @@ use crate::scenario::spec::{LOADS, ScenarioSpec};
 use crate::scenario::toml_tree::{Data, Document, Node};
 
 /// Stands for every name of a section, in the defaults alone.
-const EVERY: &str = "*";
+pub(crate) const EVERY: &str = "*";
 
 /// A document, or a part of one, mounted somewhere in the scenario.
 #[derive(Clone, Debug)]

@@ -1,6 +1,7 @@
 //! From an engine as written to its launch: the exact command, nothing silently left out.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -14,6 +15,7 @@ use crate::plan::paths::Places;
 use crate::plan::template::is_template;
 use crate::scenario::Scenario;
 use crate::scenario::check_engine::url_fault;
+use crate::scenario::layers::EVERY;
 use crate::secrets::literal::{in_argv, in_command, is_written_out};
 use crate::secrets::name::is_secret_name;
 use crate::units::Nanos;
@@ -78,10 +80,12 @@ fn made(
     // A model that the command lacks is told by it.
     let usual_id = || if found.has_errors() { String::new() } else { "{{ model }}".to_owned() };
     let model_id = spec.model_id.clone().unwrap_or_else(usual_id);
+    let model = engine.render(&model_id, "model-id", found);
     let launch = Launch {
         engine: name.to_string(),
         preset: scenario.presets.get(name).cloned().unwrap_or_else(|| "custom".into()),
-        model: engine.render(&model_id, "model-id", found),
+        model_name: own_model(&engine).filter(|own| !is_called(own, &model)),
+        model,
         version_argv: engine.render_all(&spec.version, "version", found),
         help_argv: engine.render_all(&spec.help, "help", found),
         held_against: spec.held_against,
@@ -129,6 +133,30 @@ fn made(
         check_secrets(&engine, &launch, found);
     }
     Some(launch)
+}
+
+/// Returns the model's own name, unless what requests call it is said later: by a scenario whose preset
+/// has a model, as that of the simulated engine, which computes nothing.
+fn own_model(engine: &Starting<'_>) -> Option<String> {
+    let rank = |key: &str| {
+        let dotted = format!("engine.{}.{key}", engine.name);
+        let places: [&[&str]; 4] = [
+            &["engine", engine.name, key],
+            &["engine", EVERY, key],
+            &["matrix", key],
+            &["matrix", &dotted],
+        ];
+        let layers = &engine.scenario.layers.list;
+        layers.iter().rposition(|layer| places.iter().any(|place| layer.find(place).is_some()))
+    };
+    engine.model.clone().filter(|_| rank("model") >= rank("model-id"))
+}
+
+/// Whether requests call a model by its own name, or by its file without what follows the last dot.
+fn is_called(own: &str, model_id: &str) -> bool {
+    let stem = Path::new(own).file_stem().and_then(OsStr::to_str);
+    let file = Path::new(model_id).file_name().and_then(OsStr::to_str);
+    own == model_id || stem == Some(model_id) || file == Some(own)
 }
 
 /// A variable may fill a URL in, so that only the whole of it shows what it is.

@@ -22,6 +22,8 @@ pub(crate) struct Starting<'a> {
     pub(crate) spec: EngineSpec,
     pub(crate) options: BTreeMap<String, Value>,
     pub(crate) model_path: Option<String>,
+    /// The model's own name: as it is written, of a path its last part.
+    pub(crate) model: Option<String>,
     pub(crate) context: Context,
 }
 
@@ -48,8 +50,16 @@ impl<'a> Starting<'a> {
             keys.into_iter().filter_map(|key| Some((key.clone(), table.remove(&key)?))).collect();
         let spec: EngineSpec = typed(scenario, Value::Table(table), &["engine", name], found)?;
         let vars = variables_of(scenario, cell, found);
-        let mut starting =
-            Self { scenario, name, places, spec, options, model_path: None, context: vars };
+        let mut starting = Self {
+            scenario,
+            name,
+            places,
+            spec,
+            options,
+            model_path: None,
+            model: None,
+            context: vars,
+        };
         starting.fill_context(found);
         Some(starting)
     }
@@ -82,6 +92,10 @@ impl<'a> Starting<'a> {
             self.context.insert(variable_name(&key), value(&option));
             self.options.insert(key, option);
         }
+        self.model = model.as_ref().map(|model| {
+            let file = Path::new(model).file_name().filter(|_| is_path(model));
+            file.map_or(model.clone(), |file| file.to_string_lossy().into_owned())
+        });
         if let Some(model) = model {
             let stem = Path::new(&model).file_stem().filter(|_| is_path(&model));
             let stem = stem.map_or(model.clone(), |stem| stem.to_string_lossy().into_owned());

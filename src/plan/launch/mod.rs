@@ -56,6 +56,9 @@ pub struct Launch {
     pub http: HttpSettings,
     /// Model id sent in requests.
     pub model: String,
+    /// Name of the model itself; absent where requests call it by that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_name: Option<String>,
     /// Local directory or file of the model's weights, for hashes and the page cache.
     pub model_path: Option<PathBuf>,
     /// The number format asked for: `fp32`, `fp16`, `bf16`, `int8` …
@@ -183,6 +186,11 @@ impl Launch {
     /// Whether `bench` starts this engine, rather than attaching to one that runs.
     pub fn is_started(&self) -> bool {
         !self.argv.is_empty()
+    }
+
+    /// Returns the name of the model itself, whatever requests call it.
+    pub(crate) fn own_model(&self) -> &str {
+        self.model_name.as_deref().unwrap_or(&self.model)
     }
 
     /// Returns the engine as people know it: its name, with its precision where it has one.

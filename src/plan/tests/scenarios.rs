@@ -304,6 +304,27 @@ fn a_command_of_ones_own_replaces_the_presets() {
 }
 
 #[test]
+fn a_model_keeps_its_own_name_whatever_it_is_served_as() {
+    let names = |engine: &str| {
+        let plan = plan_of(&with_engine(engine, "")).unwrap();
+        let launch = &plan.launches[0];
+        (launch.model.clone(), launch.own_model().to_owned())
+    };
+    let served = "[engine.vllm]\nmodel = \"Qwen/Qwen3-4B\"\nmodel-id = \"chat\"";
+    assert_eq!(names(served), ("chat".to_owned(), "Qwen/Qwen3-4B".to_owned()));
+    let played = "[engine.sim]\nmodel = \"Qwen/Qwen3-4B\"";
+    assert_eq!(names(played), ("sim".to_owned(), "Qwen/Qwen3-4B".to_owned()));
+    // The preset's model is none that the scenario speaks of.
+    let renamed = "[engine.sim]\nmodel-id = \"org/m\"";
+    assert_eq!(names(renamed), ("org/m".to_owned(), "org/m".to_owned()));
+    let plain = "[engine.vllm]\nmodel = \"Qwen/Qwen3-4B\"";
+    assert_eq!(names(plain), ("Qwen/Qwen3-4B".to_owned(), "Qwen/Qwen3-4B".to_owned()));
+    // Its preset calls a file by its name without `.gguf`.
+    let file = "[engine.llama_cpp]\nmodel = \"/w/Qwen3-8B-Q4_K_M.gguf\"";
+    assert_eq!(names(file), ("Qwen3-8B-Q4_K_M".to_owned(), "Qwen3-8B-Q4_K_M".to_owned()));
+}
+
+#[test]
 fn cells_that_differ_in_load_alone_share_an_engine() {
     let plan = plan_of(&with_engine(
         "[engine.vllm]\nmodel = \"m\"",

@@ -108,7 +108,7 @@ pub(super) fn files(input: &Input<'_>, measured: &[Measured<'_>]) -> Vec<Origina
     for it in measured {
         let document = document(input, it);
         let Metadata { backend, timestamp, concurrency, .. } = &document.metadata;
-        let model = base_name(&it.launch.model);
+        let model = base_name(it.launch.own_model());
         let folder = format!("results/{}/{model}-concurrency-{concurrency}", base_name(backend));
         let is_of_it =
             |path: &str| path.starts_with(&format!("{folder}/")) && path.ends_with("_requests.csv");

@@ -26,7 +26,7 @@ pub(super) fn files(input: &Input<'_>, measured: &[Measured<'_>]) -> Vec<Origina
         let load = Load::of(it);
         let rate = load.rate.map_or_else(|| "inf".to_owned(), |rate| format!("{rate:?}"));
         let streams = load.concurrency.map_or_else(String::new, |n| format!("-concurrency{n}"));
-        let (engine, model) = (base_name(&it.launch.engine), base_name(&it.launch.model));
+        let (engine, model) = (base_name(&it.launch.engine), base_name(it.launch.own_model()));
         let stem = format!("{engine}-{rate}qps{streams}-{model}-{date}");
         let n_before = files.iter().filter(|file| file.path.starts_with(&stem)).count();
         let number = if n_before == 0 { String::new() } else { format!("-{}", n_before + 1) };
@@ -77,8 +77,8 @@ fn document(it: &Measured<'_>, load: &Load, date: &str) -> Map<String, Value> {
     set("endpoint_type", json!("openai"));
     set("backend", json!("openai"));
     set("label", json!(it.launch.engine));
-    set("model_id", json!(it.launch.model));
-    set("tokenizer_id", json!(it.launch.model));
+    set("model_id", json!(it.launch.own_model()));
+    set("tokenizer_id", json!(it.launch.own_model()));
     set("num_prompts", json!(it.cell.counts.scheduled));
     set("request_rate", load.rate.map_or_else(|| json!("inf"), |rate| json!(rate)));
     set("burstiness", json!(load.burstiness));

@@ -113,7 +113,10 @@ fn engine(launch: &Launch, starts: &[&EngineStart]) -> EngineView {
         Some(precision) => format!("{} {}", line(&launch.engine), line(precision)),
         None => line(&launch.engine),
     };
-    let mut facts = vec![Fact::new("model", &launch.model)];
+    let mut facts = vec![Fact::new("model", launch.own_model())];
+    if launch.model_name.is_some() {
+        facts.push(Fact::new("served as", &launch.model));
+    }
     if !launch.is_started() {
         facts.push(Fact::new("attached to", literal::hide(&launch.base_url)));
     } else if starts.is_empty() {
