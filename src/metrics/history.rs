@@ -103,6 +103,9 @@ pub(crate) struct Series {
     /// the same name is another one, and says so. Of the load time the alternative: cells that differ
     /// in load alone share their engine's starts.
     pub(crate) cell: String,
+    /// Name of its alternative: the cell without its load, as series of the load time are called.
+    #[serde(skip)]
+    pub(crate) alternative: String,
     /// Index of the last run of its scenario, which should have the number.
     pub(crate) last: usize,
     /// The quantity.
@@ -162,8 +165,9 @@ pub(crate) fn history(runs: &[PastRun<'_>], all: bool, alpha: f64) -> History {
     let mut known = KnownCells::default();
     let mut of_starts: HashMap<String, usize> = HashMap::new();
     let mut too_few: BTreeMap<(usize, usize), (LeftOut, usize)> = BTreeMap::new();
-    let new = |cell: String, last: usize, quantity: &Quantity| Series {
+    let new = |cell: String, alternative: String, last: usize, quantity: &Quantity| Series {
         cell,
+        alternative,
         last,
         quantity: quantity.clone(),
         unit: quantity.id().unit().to_owned(),
@@ -186,6 +190,7 @@ pub(crate) fn history(runs: &[PastRun<'_>], all: bool, alpha: f64) -> History {
                 if is_of_several { format!("{}: {name}", run.scenario) } else { name }
             };
             let name = of_scenario(name);
+            let alternative = of_scenario(alternative(cell));
             let state = (!cell.takes_part()).then_some(cell.validity.status);
             tries.add(place, None, at, &name, state.map(|state| (state, cell)));
             if state.is_some() {
@@ -205,7 +210,7 @@ pub(crate) fn history(runs: &[PastRun<'_>], all: bool, alpha: f64) -> History {
                     *n_runs += 1;
                 }
                 let (place, name, value) = if quantity.id() == MetricId::LoadTime {
-                    let name = of_scenario(alternative(cell));
+                    let name = alternative.clone();
                     let place = *of_starts.entry(name.clone()).or_insert(place);
                     let known = starts.entry(place).or_default();
                     for start in values(cell, quantity) {
@@ -218,8 +223,9 @@ pub(crate) fn history(runs: &[PastRun<'_>], all: bool, alpha: f64) -> History {
                     (place, name.clone(), value(cell, quantity))
                 };
                 let Some(value) = value else { continue };
-                let series =
-                    series.entry((place, rank)).or_insert_with(|| new(name, last, quantity));
+                let series = series
+                    .entry((place, rank))
+                    .or_insert_with(|| new(name, alternative.clone(), last, quantity));
                 series.values[at] = Some(value);
                 series.versions[at].clone_from(&cell.engine_version);
             }

@@ -334,6 +334,7 @@ mod tests {
             verdict: Verdict::Worse,
         };
         let ttft = Series {
+            alternative: "fast".to_owned(),
             cell: "sim concurrency=4".to_owned(),
             last: 4,
             quantity: Quantity::percentile(MetricId::Ttft, 50.0),
@@ -474,6 +475,33 @@ mod tests {
             "a run without the number has no point"
         );
         assert!(!figures[1].svg.contains("class=\"limit\""), "{}", figures[1].svg);
+    }
+
+    #[test]
+    fn cells_of_one_alternative_have_its_colour_in_every_figure() {
+        let mut history = history();
+        let of = |at: usize, cell: &str, alternative: &str| Series {
+            cell: cell.to_owned(),
+            alternative: alternative.to_owned(),
+            ..history.series[at].clone()
+        };
+        let series = vec![
+            of(0, "fast concurrency=1", "fast"),
+            of(0, "fast concurrency=4", "fast"),
+            of(0, "slow concurrency=1", "slow"),
+            of(1, "slow concurrency=1", "slow"),
+        ];
+        history.series = series;
+        let colours = |svg: &str| {
+            let lines = svg.split("<polyline").skip(1);
+            let class = lines.filter_map(|it| it.split("class=\"").nth(1)?.split('"').next());
+            class.map(|it| it.split(' ').next().unwrap_or(it).to_owned()).collect::<Vec<_>>()
+        };
+        let figures = figure::history::figures(&history);
+        let first = colours(&figures[0].svg);
+        assert_eq!((first.len(), first[0] == first[1]), (3, true), "{}", figures[0].svg);
+        assert_ne!(first[0], first[2]);
+        assert_eq!(colours(&figures[1].svg), [first[2].clone()]);
     }
 
     #[test]

@@ -1,14 +1,20 @@
 //! A history as figures: each quantity over the runs, with the runs at which its level changed.
 
+use std::collections::BTreeMap;
+
+use indexmap::IndexSet;
+
 use crate::metrics::history::{History, Series, SeriesDrift, SeriesStep};
 use crate::metrics::quantity::Quantity;
-use crate::report::figure::lines::{self, Axes, Dot, Line};
+use crate::report::figure::lines::{self, Axes, Dot, Line, Stroke};
 use crate::report::figure::{FigureView, SERIES_MAX, capitalised, first_of};
 use crate::report::number::{self, rounded};
 use crate::report::untrusted::line;
 
-/// Draws one figure for each quantity, a line for each cell; cells that changed come first.
+/// Draws one figure for each quantity, a line for each cell, in the colour of its alternative in all
+/// of them; cells that changed come first.
 pub(crate) fn figures(history: &History) -> Vec<FigureView> {
+    let colours: IndexSet<&str> = history.series.iter().map(|it| it.alternative.as_str()).collect();
     let mut by_quantity: Vec<(&Quantity, Vec<&Series>)> = Vec::new();
     for series in &history.series {
         match by_quantity.iter_mut().find(|(quantity, _)| **quantity == series.quantity) {
@@ -16,10 +22,15 @@ pub(crate) fn figures(history: &History) -> Vec<FigureView> {
             None => by_quantity.push((&series.quantity, vec![series])),
         }
     }
-    by_quantity.into_iter().map(|(quantity, of)| figure(history, quantity, of)).collect()
+    by_quantity.into_iter().map(|(quantity, of)| figure(history, &colours, quantity, of)).collect()
 }
 
-fn figure(history: &History, quantity: &Quantity, mut of: Vec<&Series>) -> FigureView {
+fn figure(
+    history: &History,
+    colours: &IndexSet<&str>,
+    quantity: &Quantity,
+    mut of: Vec<&Series>,
+) -> FigureView {
     of.sort_by_key(|series| series.steps.is_empty() && series.drift.is_none());
     let title = format!("{} over runs", capitalised(&quantity.label()));
     let shown = &of[..of.len().min(SERIES_MAX)];
@@ -36,7 +47,16 @@ fn figure(history: &History, quantity: &Quantity, mut of: Vec<&Series>) -> Figur
         moments: changes.iter().map(|run| (run + 1) as f64).collect(),
         ..Axes::default()
     };
-    let lines: Vec<Line> = shown.iter().map(|series| drawn(history, series)).collect();
+    let mut n_of: BTreeMap<String, usize> = BTreeMap::new();
+    let styled = |series: &&Series| {
+        let series: &Series = series;
+        let nth = n_of.entry(series.alternative.clone()).or_default();
+        let stroke = if *nth > 0 { Stroke::Nth(*nth) } else { Stroke::Solid };
+        *nth += 1;
+        let colour = colours.get_index_of(series.alternative.as_str());
+        Line { colour, stroke, ..drawn(history, series) }
+    };
+    let lines: Vec<Line> = shown.iter().map(styled).collect();
     let told: Vec<String> = (changes.iter())
         .map(|run| {
             let run_point = &history.runs[*run];
