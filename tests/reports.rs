@@ -80,6 +80,23 @@ fn the_reports_of_the_gallery_are_made_again_byte_for_byte() {
 }
 
 #[test]
+fn what_a_pull_request_gets_of_each_published_table_is_sixty_lines() {
+    let gallery = Path::new(env!("CARGO_MANIFEST_DIR")).join("reports/gallery");
+    let reports: Vec<String> = names(&gallery)
+        .into_iter()
+        .filter(|name| name.ends_with(".md") && name != "README.md")
+        .collect();
+    assert!(reports.len() >= 8, "{reports:?}");
+    for name in reports {
+        let text = fs::read_to_string(gallery.join(&name)).unwrap();
+        assert!(text.lines().count() <= 60, "{name}: {} lines", text.lines().count());
+        for part in ["\n- ", "\n|", "\n## Caveats\n", "\nFigures: [", "(report.html)"] {
+            assert!(text.contains(part), "{name} has no {part:?}");
+        }
+    }
+}
+
+#[test]
 fn a_template_beside_the_scenario_is_its_report() {
     let place = TempDir::new().unwrap();
     let home = place.path();

@@ -6,13 +6,35 @@ pub(crate) mod table;
 use crate::report::template::{self, TemplateError};
 use crate::report::view::ReportView;
 
+/// Lines that a report has at most where not all is asked for, as far as its tables let it.
+const LINES_MAX: usize = 60;
+
+/// Rows that each table, and caveats that a report has at most then: as many as the lines leave room
+/// for.
+const ROWS_AND_CAVEATS_MAX: [(usize, usize); 5] = [(32, 32), (32, 8), (32, 5), (12, 5), (6, 5)];
+
 /// Renders the template that the scenario asks for, or the default one where there is no
 /// template of that name.
 pub(crate) fn render(view: &ReportView) -> Result<String, TemplateError> {
     let asked = view.template.as_str();
     let name = if template::names().contains(&asked) { asked } else { "default" };
-    let text = template::render_embedded(&format!("{name}.md.j2"), view)?;
-    Ok(without_double_gaps(&text))
+    let rendered = |view: &ReportView| {
+        let text = template::render_embedded(&format!("{name}.md.j2"), view)?;
+        Ok(without_double_gaps(&text))
+    };
+    if view.full {
+        return rendered(view);
+    }
+    let mut view = view.clone();
+    let mut text = String::new();
+    for most in ROWS_AND_CAVEATS_MAX {
+        (view.rows_max, view.caveats_max) = most;
+        text = rendered(&view)?;
+        if text.lines().count() <= LINES_MAX {
+            break;
+        }
+    }
+    Ok(text)
 }
 
 /// Leaves one empty line where blocks of the template leave several. Between fences every line

@@ -52,6 +52,8 @@ const VARIABLES: &[(&str, &str)] = &[
     ("charts", "Charts."),
     ("instrument", "What bench itself adds on this machine."),
     ("full", "Whether Markdown says everything, rather than what a person looks at first."),
+    ("rows_max", "Rows of each table in Markdown at most; 0 for all."),
+    ("caveats_max", "Caveats in Markdown at most; 0 for all."),
 ];
 
 /// Returns the names of the variables.

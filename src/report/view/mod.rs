@@ -125,6 +125,10 @@ pub(crate) struct ReportView {
     pub instrument: String,
     /// Whether Markdown says everything, rather than what a person looks at first.
     pub full: bool,
+    /// Rows of each table in Markdown at most; 0 for all.
+    pub rows_max: usize,
+    /// Caveats in Markdown at most; 0 for all.
+    pub caveats_max: usize,
     /// Where a person finds the report; for the terminal alone.
     #[serde(skip)]
     pub report_at: String,
@@ -204,6 +208,8 @@ impl ReportView {
             charts: figure::charts(input),
             instrument: line(&instrument),
             full: false,
+            rows_max: 0,
+            caveats_max: 0,
             report_at: line(&input.run.report_at),
         }
     }
