@@ -74,6 +74,17 @@ mod tests {
     }
 
     #[test]
+    fn thousands_of_cells_take_sixty_lines_and_what_is_left_out_is_counted() {
+        let view = sample_run::large_view(2_000);
+        let report =
+            render(&ReportView { template: "default".to_owned(), ..view.clone() }).unwrap();
+        assert!(report.lines().count() <= LINES_MAX, "{report}");
+        assert!(report.contains("more rows under `--full`"), "{report}");
+        let full = ReportView { template: "default".to_owned(), full: true, ..view };
+        assert!(render(&full).unwrap().lines().count() > 2_000);
+    }
+
+    #[test]
     fn the_accuracy_report_has_the_published_shape() {
         let view = ReportView { full: true, ..sample_run::view() };
         insta::assert_snapshot!(render(&view).unwrap());
