@@ -221,7 +221,10 @@ fn conclude(
         output::message(&format!(
             "error: an engine left behind: {}\n  help: bench doctor --runs {} --reap",
             left_behind.join(", "),
-            dir.parent().unwrap_or(Path::new(".")).display()
+            dir.parent()
+                .filter(|above| !above.as_os_str().is_empty())
+                .unwrap_or(Path::new("."))
+                .display()
         ));
     }
     writer.event(RunEvent::RunFinished { code: exit.code() })?;

@@ -766,7 +766,10 @@ impl Conductor<'_> {
         let stop = engine.stop();
         let mut left_behind = stop.survivors.clone();
         if !stop.port_free {
-            left_behind.push("its port".to_owned());
+            let by_command = !self.plan.launches[id].stop_argv.is_empty();
+            let hint =
+                " (`stop-command` did not free it: the end of the engine's log has its words)";
+            left_behind.push(format!("its port{}", if by_command { hint } else { "" }));
         }
         self.event(RunEvent::EngineStopped { launch: id.clone(), stop })?;
         Ok(left_behind)

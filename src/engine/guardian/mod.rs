@@ -261,7 +261,12 @@ impl GuardedEngine {
         let mut limit = grace + STOP_COMMAND_LIMIT;
         while monotonic().saturating_sub(begin) < limit {
             match tree::reap() {
-                Ok(Some(reaped)) if reaped.pid == command.pid => return,
+                Ok(Some(reaped)) if reaped.pid == command.pid => {
+                    if !reaped.is_success {
+                        let _ = writeln!(&self.log, "`stop-command` ended with {}", reaped.status);
+                    }
+                    return;
+                }
                 Ok(Some(_)) => {}
                 Ok(None) => std::thread::sleep(STOP_COMMAND_PAUSE),
                 Err(_) => return,
@@ -270,6 +275,7 @@ impl GuardedEngine {
                 limit = limit.min(monotonic().saturating_sub(begin) + URGENT_STOP_LIMIT);
             }
         }
+        let _ = writeln!(&self.log, "`stop-command` did not end in time");
     }
 
     fn close(mut self, taken_down: TakenDown) {
