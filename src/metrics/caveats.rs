@@ -200,28 +200,7 @@ mod tests {
             oddities: [(Oddity::NoDone, 1), (Oddity::ContentType, 2), (Oddity::FinishReason, 1)]
                 .into(),
             finish_words: ["because".to_owned()].into(),
-            dataset: Some(DatasetRecord {
-                name: "questions".to_owned(),
-                origin: "fixtures/datasets/word_problems.jsonl".to_owned(),
-                fallback: Some("offline".to_owned()),
-                sha256: String::new(),
-                n_samples: 100,
-                n_distinct: 90,
-                n_looked_at: None,
-                left_out: Vec::new(),
-                changed: Vec::new(),
-                trace: None,
-                prompts_hash: String::new(),
-                engine_tokens: vec![EngineTokens {
-                    row: 4,
-                    n: 12,
-                    front: Vec::new(),
-                    n_engine: 13,
-                    n_same: 5,
-                    begins_twice: false,
-                }],
-                n_shared_with_warm_up: 4,
-            }),
+            dataset: Some(doubtful_rows()),
             prompts_repeat: true,
             ttft_trends: Trend::of(&rising).into_iter().collect(),
             n_unsteady_warm_ups: 1,
@@ -256,6 +235,31 @@ mod tests {
             counter_still_s: 12.0,
             wake_gap_max: Nanos::from_secs(5),
             ..Evidence::default()
+        }
+    }
+
+    fn doubtful_rows() -> DatasetRecord {
+        DatasetRecord {
+            name: "questions".to_owned(),
+            origin: "fixtures/datasets/word_problems.jsonl".to_owned(),
+            fallback: Some("offline".to_owned()),
+            sha256: String::new(),
+            n_samples: 100,
+            n_distinct: 90,
+            n_looked_at: None,
+            left_out: Vec::new(),
+            changed: Vec::new(),
+            trace: None,
+            prompts_hash: String::new(),
+            engine_tokens: vec![EngineTokens {
+                row: 4,
+                n: 12,
+                front: Vec::new(),
+                n_engine: 13,
+                n_same: 5,
+                begins_twice: false,
+            }],
+            n_shared_with_warm_up: 4,
         }
     }
 

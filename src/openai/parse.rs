@@ -135,7 +135,7 @@ struct UsageWire {
     prompt_tokens_details: Option<PromptDetails>,
     #[serde(default)]
     completion_tokens_details: Option<CompletionDetails>,
-    /// Moonshot's name, and DeepSeek's.
+    /// The name of Moonshot, and that of `DeepSeek`.
     #[serde(default, alias = "prompt_cache_hit_tokens")]
     cached_tokens: Option<u32>,
 }
