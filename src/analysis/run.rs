@@ -26,7 +26,8 @@ use crate::metrics::window::Window;
 use crate::plan::Plan;
 use crate::plan::cell::Cell;
 use crate::record::environment::Environment;
-use crate::record::event::{EngineFacts, EventRecord, LoadTimeline, RunEvent};
+use crate::record::event::{CellOutcome, EngineFacts, EventRecord, LoadTimeline, RunEvent};
+use crate::record::outcomes::outcomes;
 use crate::record::trial::DatasetRecord;
 use crate::score::answer::Answer;
 use crate::score::classes::ItemClasses;
@@ -189,40 +190,24 @@ struct CellAnalysis {
     is_measured: bool,
 }
 
-/// Events by the launch or the cell that they are of, in their order.
-#[derive(Default)]
+/// The events of each launch, in their order, and the last word on each cell.
 struct EventsByOwner<'e> {
     launches: HashMap<&'e LaunchId, Vec<&'e RunEvent>>,
-    cells: HashMap<&'e CellId, Vec<&'e RunEvent>>,
+    outcomes: BTreeMap<&'e CellId, &'e CellOutcome>,
 }
 
 impl<'e> EventsByOwner<'e> {
     fn of(events: &'e [EventRecord]) -> Self {
-        let mut by_owner = Self::default();
+        let mut launches: HashMap<_, Vec<_>> = HashMap::new();
         for EventRecord { event, .. } in events {
             match event {
                 RunEvent::EngineReady { launch, .. } | RunEvent::EngineStopped { launch, .. } => {
-                    by_owner.launches.entry(launch).or_default().push(event);
-                }
-                RunEvent::CellFinished { cell, .. } => {
-                    by_owner.cells.entry(cell).or_default().push(event);
-                }
-                // What is measured again has no outcome before it is over again.
-                RunEvent::RetryAsked { cells } => {
-                    for cell in cells {
-                        by_owner.cells.remove(cell);
-                    }
+                    launches.entry(launch).or_default().push(event);
                 }
                 _ => {}
             }
         }
-        by_owner
-    }
-
-    /// Returns the events of a cell and of its launch.
-    fn of_cell(&self, cell: &Cell) -> impl Iterator<Item = &'e RunEvent> {
-        let launch = self.launches.get(&cell.launch).into_iter().flatten();
-        launch.chain(self.cells.get(cell.run_id()).into_iter().flatten()).copied()
+        Self { launches, outcomes: outcomes(events.iter().map(|record| &record.event)) }
     }
 }
 
@@ -234,13 +219,15 @@ fn analyse_cell(
     golds: &mut RunGolds<'_>,
 ) -> Result<CellAnalysis, StoreError> {
     let mut accumulator = CellAccumulator::new(plan, cell);
-    for event in events.of_cell(cell) {
+    for event in events.launches.get(&cell.launch).into_iter().flatten() {
         match event {
             RunEvent::EngineReady { timeline, facts, .. } => accumulator.engine(timeline, facts),
             RunEvent::EngineStopped { stop, .. } => accumulator.stopped(stop),
-            RunEvent::CellFinished { outcome, .. } => accumulator.outcome(outcome),
             _ => {}
         }
+    }
+    if let Some(outcome) = events.outcomes.get(cell.run_id()) {
+        accumulator.outcome(outcome);
     }
     let trials = complete_trials(reader, cell)?;
     if trials.len() < cell.n_trials as usize {
@@ -373,10 +360,6 @@ fn run_facts(reader: &RunReader, events: &[EventRecord]) -> RunFacts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::tests::fixture::cell;
-    use crate::plan::cell::ArrivalsPlan;
-    use crate::record::event::{CellOutcome, EngineFailure, FailureClass};
-    use crate::units::Nanos;
 
     #[test]
     fn a_caveat_that_comes_with_many_trials_is_told_once_with_its_count() {
@@ -388,33 +371,6 @@ mod tests {
         let told = run_caveats(&[record("a"), record("b"), record("a"), record("a")]);
         let told: Vec<&str> = told.iter().map(|caveat| &*caveat.what).collect();
         assert_eq!(told, ["a (3 times)", "b"]);
-    }
-
-    #[test]
-    fn a_cell_that_is_measured_again_has_no_outcome_until_it_is_over_again() {
-        let again = cell(ArrivalsPlan::Closed { concurrency: 1 });
-        let other = Cell { id: CellId("other".to_owned()), ..again.clone() };
-        let finished = |of: &Cell, outcome| RunEvent::CellFinished { cell: of.id.clone(), outcome };
-        let failure = EngineFailure {
-            class: FailureClass::ExitedEarly,
-            message: "its guardian ended".to_owned(),
-            exit: None,
-            after: Nanos::ZERO,
-            log_tail: Vec::new(),
-        };
-        let failed = |of| finished(of, CellOutcome::Failed(failure.clone()));
-        let asked = RunEvent::RetryAsked { cells: vec![again.id.clone()] };
-        let check = |more: &[RunEvent], n_expected: usize| {
-            let events = [&[failed(&again), failed(&other)][..], more].concat();
-            let record = |event| EventRecord { seq: 0, unix_ns: 0, event };
-            let events: Vec<EventRecord> = events.into_iter().map(record).collect();
-            let by_owner = EventsByOwner::of(&events);
-            assert_eq!(by_owner.of_cell(&again).count(), n_expected, "{events:?}");
-            assert_eq!(by_owner.of_cell(&other).count(), 1, "{events:?}");
-        };
-        check(&[], 1);
-        check(std::slice::from_ref(&asked), 0);
-        check(&[asked, finished(&again, CellOutcome::Complete)], 1);
     }
 
     #[test]

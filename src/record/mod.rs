@@ -8,6 +8,7 @@ pub mod event;
 pub mod gauge;
 pub mod golds;
 pub mod lock;
+pub(crate) mod outcomes;
 pub mod request;
 mod tagged;
 pub mod telemetry;

@@ -29,6 +29,7 @@ use crate::plan::{Plan, SkipAfter};
 use crate::record::event::{
     CellOutcome, EngineFailure, EventRecord, FailureClass, PageCache, RunEvent,
 };
+use crate::record::outcomes::outcomes;
 use crate::run::budget_order::{BudgetOrder, TrialsLeft};
 use crate::run::busy_machine::busy_machine;
 use crate::run::clients::Clients;
@@ -291,13 +292,7 @@ impl Conductor<'_> {
 
     /// Closes cells whose trials were all complete in earlier sessions.
     fn close_cells_without_trials_left(&mut self, events: &[EventRecord]) -> Result<(), RunError> {
-        let closed: BTreeSet<&CellId> = events
-            .iter()
-            .filter_map(|record| match &record.event {
-                RunEvent::CellFinished { cell, outcome: CellOutcome::Complete } => Some(cell),
-                _ => None,
-            })
-            .collect();
+        let outcomes = outcomes(events.iter().map(|record| &record.event));
         let without: Vec<CellId> = self
             .trials_left
             .iter()
@@ -305,7 +300,7 @@ impl Conductor<'_> {
             .map(|(cell, _)| cell.clone())
             .collect();
         for cell in without {
-            if closed.contains(&cell) {
+            if outcomes.get(&cell) == Some(&&CellOutcome::Complete) {
                 self.over.insert(cell);
             } else {
                 self.finish(&cell, CellOutcome::Complete)?;
@@ -911,24 +906,12 @@ fn unlisted(launch: &Launch, models: &[String]) -> Option<RunEvent> {
 
 /// Returns the cells of which the last word is that their engine failed, and how.
 fn failed(events: &[EventRecord]) -> BTreeMap<CellId, FailureClass> {
-    let mut failed = BTreeMap::new();
-    for record in events {
-        match &record.event {
-            RunEvent::CellFinished { cell, outcome: CellOutcome::Failed(failure) } => {
-                failed.insert(cell.clone(), failure.class);
-            }
-            RunEvent::CellFinished { cell, .. } | RunEvent::TrialStarted { cell, .. } => {
-                failed.remove(cell);
-            }
-            RunEvent::RetryAsked { cells } => {
-                for cell in cells {
-                    failed.remove(cell);
-                }
-            }
-            _ => {}
-        }
-    }
-    failed
+    let outcomes = outcomes(events.iter().map(|record| &record.event));
+    let failed = outcomes.into_iter().filter_map(|(cell, outcome)| match outcome {
+        CellOutcome::Failed(failure) => Some((cell.clone(), failure.class)),
+        _ => None,
+    });
+    failed.collect()
 }
 
 /// Returns the cells that the last session could not run.

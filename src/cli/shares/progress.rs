@@ -1,6 +1,6 @@
 //! How far the cells of a run are, by the directories of its shares.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::analysis::compared::read_summary;
@@ -11,6 +11,7 @@ use crate::metrics::summary::CellStatus;
 use crate::plan::Plan;
 use crate::plan::share::{self, Share};
 use crate::record::event::{CellOutcome, EventRecord, RunEvent};
+use crate::record::outcomes::outcomes;
 use crate::run::conduct;
 use crate::slurm;
 use crate::slurm::answer::Task;
@@ -239,21 +240,9 @@ fn is_stopped_early(events: &[EventRecord]) -> bool {
 /// Returns how many cells of a share came to an end of their own, by its events alone: no trial is
 /// read for it.
 pub(crate) fn n_over(place: &RunDir) -> Result<usize, StoreError> {
-    let mut over = BTreeSet::new();
-    for record in RunReader::open(place.path())?.events()? {
-        match record?.event {
-            RunEvent::CellFinished { cell, outcome: CellOutcome::Interrupted }
-            | RunEvent::TrialStarted { cell, .. } => drop(over.remove(&cell)),
-            RunEvent::CellFinished { cell, .. } => drop(over.insert(cell)),
-            RunEvent::RetryAsked { cells } => {
-                for cell in cells {
-                    over.remove(&cell);
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(over.len())
+    let events = RunReader::open(place.path())?.events()?.collect::<Result<Vec<_>, _>>()?;
+    let outcomes = outcomes(events.iter().map(|record| &record.event));
+    Ok(outcomes.values().filter(|outcome| ***outcome != CellOutcome::Interrupted).count())
 }
 
 /// Returns the cells that the report of a share calls FAILED, and why. As long as it has none, its
@@ -273,25 +262,11 @@ fn failed_by_report(reader: &RunReader, plan: &Plan) -> HashMap<CellId, String> 
 
 /// Returns how cells stand by the last word on each; what is not in it is missing.
 fn last_words(events: &[EventRecord]) -> HashMap<&CellId, CellState> {
-    let mut states = HashMap::new();
-    for record in events {
-        match &record.event {
-            RunEvent::CellFinished { cell, outcome: CellOutcome::Failed(failure) } => {
-                states.insert(cell, CellState::Failed(failure.message.clone()));
-            }
-            RunEvent::CellFinished { cell, outcome: CellOutcome::Skipped(reason) } => {
-                states.insert(cell, CellState::Skipped(reason.clone()));
-            }
-            RunEvent::CellFinished { cell, .. } | RunEvent::TrialStarted { cell, .. } => {
-                states.remove(cell);
-            }
-            RunEvent::RetryAsked { cells } => {
-                for cell in cells {
-                    states.remove(cell);
-                }
-            }
-            _ => {}
-        }
-    }
-    states
+    let outcomes = outcomes(events.iter().map(|record| &record.event));
+    let states = outcomes.into_iter().filter_map(|(cell, outcome)| match outcome {
+        CellOutcome::Failed(failure) => Some((cell, CellState::Failed(failure.message.clone()))),
+        CellOutcome::Skipped(reason) => Some((cell, CellState::Skipped(reason.clone()))),
+        CellOutcome::Complete | CellOutcome::Interrupted => None,
+    });
+    states.collect()
 }
