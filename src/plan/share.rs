@@ -3,6 +3,7 @@
 use crate::ids::LaunchId;
 use crate::plan::launch::Launch;
 use crate::plan::{Plan, TrialOrder};
+use crate::units::Nanos;
 
 /// Id of the one share of a plan whose engines alternate.
 const ALTERNATING: &str = "alternating";
@@ -20,7 +21,8 @@ pub(crate) struct Share {
     pub(crate) plan: Plan,
 }
 
-/// Divides a plan: a share for each engine launch, without cells that the plan alone excludes.
+/// Divides a plan: a share for each engine launch, without cells that the plan alone excludes, and
+/// with an equal part of the budget.
 ///
 /// Trials that alternate between engines (A B B A) compare them on one machine, so they are one
 /// share.
@@ -28,12 +30,18 @@ pub(crate) fn shares(plan: &Plan) -> Vec<Share> {
     let can_run =
         |id: &LaunchId| plan.cells.iter().any(|cell| cell.launch == *id && cell.skip.is_none());
     let launches: Vec<&LaunchId> = plan.launches.keys().filter(|id| can_run(id)).collect();
-    match plan.order {
+    let mut shares: Vec<Share> = match plan.order {
         TrialOrder::Interleaved if launches.len() > 1 => {
             vec![share(plan, ALTERNATING.to_owned(), &launches)]
         }
         _ => launches.into_iter().map(|id| share(plan, id.0.clone(), &[id])).collect(),
+    };
+    // A budget is the time of all cells, whoever measures them.
+    let n_shares = shares.len().max(1) as u64;
+    for share in &mut shares {
+        share.plan.budget = share.plan.budget.map(|budget| Nanos(budget.0 / n_shares));
     }
+    shares
 }
 
 /// Returns a plan as the one part that a single process carries out.

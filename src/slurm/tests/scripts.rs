@@ -97,6 +97,17 @@ fn engines_that_alternate_stay_on_one_machine() {
 }
 
 #[test]
+fn a_budget_is_the_time_of_all_tasks_together() {
+    let budgets = |order: &str| -> Vec<_> {
+        let (plan, _) = planned(&format!("budget = \"8s\"\n{order}{ENGINES}"));
+        shares(&plan).into_iter().map(|share| share.plan.budget).collect()
+    };
+    let secs = |secs| Some(crate::units::Nanos::from_secs(secs));
+    assert_eq!(budgets(""), [secs(2); 4]);
+    assert_eq!(budgets("order = \"interleaved\"\ntrials = 2\n"), [secs(8)]);
+}
+
+#[test]
 fn the_least_that_is_said_is_a_whole_script() {
     insta::assert_snapshot!(script("").unwrap());
 }
