@@ -127,7 +127,8 @@ pub(crate) struct ScenarioArgs {
     /// Override one key; can be given several times.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) sets: Vec<String>,
-    /// Only cells that match all conditions, such as 'engine=tiny,precision=fp16'.
+    /// Only cells that match all conditions, such as 'engine=tiny,precision=fp16'; values of one key
+    /// are alternatives.
     #[arg(long, value_name = "KEY=VALUE,…")]
     pub(crate) only: Option<String>,
 }

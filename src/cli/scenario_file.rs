@@ -5,6 +5,8 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use indexmap::IndexMap;
+
 use crate::cli::args::ScenarioArgs;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
@@ -254,8 +256,10 @@ pub(crate) fn user_preset_dirs() -> Vec<PathBuf> {
     config.into_iter().map(|config| config.join("bench/engines")).collect()
 }
 
-/// Leaves only the cells that match all conditions of `--only`.
+/// Leaves only the cells that match all conditions of `--only`. Several values of one key are
+/// alternatives.
 fn keep_only(plan: &mut Plan, only: &str) -> Result<(), Failure> {
+    let mut wanted: IndexMap<&str, Vec<&str>> = IndexMap::new();
     for condition in only.split(',') {
         let Some((key, value)) = condition.split_once('=') else {
             let message = format!("--only {condition:?} is not KEY=VALUE");
@@ -263,7 +267,9 @@ fn keep_only(plan: &mut Plan, only: &str) -> Result<(), Failure> {
                 Failure::new(Exit::Usage, message).help("write --only engine=tiny,precision=fp16")
             );
         };
-        let (key, value) = (key.trim(), value.trim());
+        wanted.entry(key.trim()).or_default().push(value.trim());
+    }
+    for (key, values) in wanted {
         if !plan.cells.iter().any(|cell| cell.keys.contains_key(key)) {
             let known: Vec<&str> = plan
                 .cells
@@ -275,15 +281,16 @@ fn keep_only(plan: &mut Plan, only: &str) -> Result<(), Failure> {
             return Err(Failure::new(Exit::Usage, format!("--only: no cell has a key {key:?}"))
                 .help(format!("keys of this scenario: {}", known.join(", "))));
         }
-        let values: BTreeSet<String> =
-            plan.cells.iter().filter_map(|cell| cell.keys.get(key).cloned()).collect();
-        if !values.contains(value) {
-            let values: Vec<String> = values.into_iter().collect();
-            let message = format!("--only {only}: no cell is left with {key} = {value:?}");
+        let known: BTreeSet<&str> =
+            plan.cells.iter().filter_map(|cell| cell.keys.get(key)).map(String::as_str).collect();
+        if let Some(unknown) = values.iter().find(|value| !known.contains(*value)) {
+            let known: Vec<&str> = known.into_iter().collect();
+            let message = format!("--only {only}: no cell is left with {key} = {unknown:?}");
             return Err(Failure::new(Exit::Usage, message)
-                .help(format!("values of {key}: {}", values.join(", "))));
+                .help(format!("values of {key}: {}", known.join(", "))));
         }
-        plan.cells.retain(|cell| cell.keys.get(key).is_some_and(|found| found == value));
+        let is_wanted = |found: &String| values.contains(&found.as_str());
+        plan.cells.retain(|cell| cell.keys.get(key).is_some_and(is_wanted));
     }
     let used: BTreeSet<&LaunchId> = plan.cells.iter().map(|cell| &cell.launch).collect();
     plan.launches.retain(|id, _| used.contains(id));
@@ -299,4 +306,30 @@ pub(crate) fn skips(plan: &Plan) -> Skips {
 /// Renders what is doubtful but not wrong.
 pub(crate) fn warnings(warnings: &Diagnostics, colour: bool) -> Option<String> {
     (!warnings.is_empty()).then(|| warnings.render(colour))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_one_key_are_alternatives_and_other_keys_hold_beside_them() {
+        let scenario = "[engine.sim]\n[dataset.d]\nsource = \"random\"\ninput-words = 4\n\
+             [matrix]\nconcurrency = [1, 4, 8]\nmax-tokens = [1, 2]\n\
+             [phase.load]\nrequests = 6\n";
+        let only = |only: &str| {
+            let mut plan = plan_text(Path::new("s.toml"), &scenario, None, &[]).unwrap().plan;
+            keep_only(&mut plan, only).map_err(|failure| failure.render(false))?;
+            let key = |cell: &crate::plan::cell::Cell, key: &str| cell.keys[key].clone();
+            let cells = plan.cells.iter();
+            let told = cells.map(|it| key(it, "concurrency") + "/" + &key(it, "max-tokens"));
+            Ok::<_, String>(told.collect::<Vec<_>>())
+        };
+        let both = only("concurrency=1, concurrency=8,max-tokens=2").unwrap();
+        assert_eq!(both, ["1/2", "8/2"]);
+        assert_eq!(only("concurrency=4").unwrap(), ["4/1", "4/2"]);
+        let unknown = only("concurrency=1,concurrency=16").unwrap_err();
+        assert!(unknown.contains("no cell is left with concurrency = \"16\""), "{unknown}");
+        assert!(unknown.contains("values of concurrency: 1, 4, 8"), "{unknown}");
+    }
 }
