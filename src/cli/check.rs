@@ -8,7 +8,10 @@ use crate::cli::failure::Failure;
 use crate::cli::new_scenario::key;
 use crate::cli::scenario_file::{self, Examined};
 use crate::cli::slurm::settings;
-use crate::cli::{check_data, check_paths, check_preset, output, side_by_side, too_few_requests};
+use crate::cli::{
+    check_data, check_paths, check_preset, output, side_by_side, too_few_descriptors,
+    too_few_requests,
+};
 use crate::report::number::counted;
 
 /// Checks several scenarios; one bad file does not hide the mistakes of the next.
@@ -53,6 +56,7 @@ fn look(path: &Path, text: &str, args: &CheckArgs) -> (Examined, String, Vec<Str
     let data = check_data::look(&examined.scenario, expanded, path, &examined.found);
     seen.extend(data.found);
     seen.extend(too_few_requests::look(&examined.scenario, &expanded.plan));
+    seen.extend(too_few_descriptors::look(&examined.scenario, &expanded.plan));
     seen.extend(settings::check(&examined.scenario, &expanded.plan));
     examined.scenario.add(seen, &mut examined.found);
     examined.found.sort();

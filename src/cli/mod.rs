@@ -62,6 +62,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod today;
+mod too_few_descriptors;
 mod too_few_requests;
 mod typed;
 mod until;
@@ -235,7 +236,8 @@ fn print(text: &str) -> Result<Exit, Failure> {
 fn plan(args: &PlanArgs, colour: Colour) -> Result<Exit, Failure> {
     let mut planned = scenario_file::plan(&args.scenario)?;
     let loaded = &mut planned.loaded;
-    let seen = too_few_requests::look(&loaded.scenario, &planned.plan);
+    let mut seen = too_few_requests::look(&loaded.scenario, &planned.plan);
+    seen.extend(too_few_descriptors::look(&loaded.scenario, &planned.plan));
     loaded.scenario.add(seen, &mut loaded.warnings);
     let on_stderr = output::is_coloured(colour, &std::io::stderr());
     if let Some(warnings) = scenario_file::warnings(&loaded.warnings, on_stderr) {

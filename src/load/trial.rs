@@ -21,8 +21,8 @@ use crate::load::spec::{
 use crate::load::transport::client::Client;
 use crate::load::transport::epoll::EpollClient;
 use crate::load::transport::hyper::HyperClient;
-use crate::load::transport::target::{Endpoint, preflight};
-use crate::plan::cell::ArrivalsPlan;
+use crate::load::transport::target::{Endpoint, descriptors, preflight};
+use crate::plan::cell::{ArrivalsPlan, Phase};
 use crate::record::request::{CancelCause, RequestError};
 use crate::record::trial::{PhaseKind, PhaseRecord, Steadiness};
 use crate::units::Nanos;
@@ -76,8 +76,7 @@ pub(crate) fn run_share(
     live: &Live,
 ) -> Result<LoadReport, LoadError> {
     let endpoint = Endpoint::new(&spec.target)?;
-    let n_streams = spec.phases.iter().map(streams_of).max().unwrap_or(0);
-    preflight(n_streams)?;
+    preflight(max_streams(spec.phases.iter().map(|phase| &phase.plan)))?;
     let is_library = match spec.target.transport {
         Transport::Auto => endpoint.url.scheme() == "https",
         Transport::Direct if endpoint.url.scheme() == "https" => {
@@ -113,14 +112,24 @@ fn default_threads() -> usize {
     if n_cpus <= 2 { 1 } else { (n_cpus / 2).min(MAX_THREADS) }
 }
 
+/// Makes sure that the load of a cell finds enough descriptors here, and changes nothing.
+///
+/// # Errors
+/// [`LoadError::TooFewDescriptors`] if the hard limit does not allow it.
+pub(crate) fn check_descriptors(phases: &[Phase]) -> Result<(), LoadError> {
+    descriptors(max_streams(phases)).map(drop)
+}
+
+fn max_streams<'p>(phases: impl IntoIterator<Item = &'p Phase>) -> u64 {
+    phases.into_iter().map(streams_of).max().unwrap_or(0)
+}
+
 /// Returns how many requests a phase may have in flight, as far as that is known.
-fn streams_of(phase: &PhaseLoad) -> u64 {
-    match Gate::new(&phase.plan.arrivals, phase.plan.max_in_flight) {
+fn streams_of(phase: &Phase) -> u64 {
+    match Gate::new(&phase.arrivals, phase.max_in_flight) {
         Gate::Cap(n) | Gate::Batch(n) => u64::from(n),
-        Gate::Open if phase.plan.arrivals == ArrivalsPlan::AllAtOnce => {
-            phase.plan.n_requests.unwrap_or(0)
-        }
-        Gate::Open => phase.plan.n_requests.unwrap_or(u64::MAX).min(1024),
+        Gate::Open if phase.arrivals == ArrivalsPlan::AllAtOnce => phase.n_requests.unwrap_or(0),
+        Gate::Open => phase.n_requests.unwrap_or(u64::MAX).min(1024),
     }
 }
 
@@ -362,7 +371,7 @@ fn run_round<C: Client + Send>(
     let gates = split(gate, drivers.len());
     let n_threads = gates.len();
     let n_warm =
-        (share.part_of(streams_of(phase)).min(u64::from(u32::MAX)) as u32).min(match gate {
+        (share.part_of(streams_of(plan)).min(u64::from(u32::MAX)) as u32).min(match gate {
             Gate::Open if plan.arrivals != ArrivalsPlan::AllAtOnce => WARM_CONNECTIONS,
             _ => u32::MAX,
         });

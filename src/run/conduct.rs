@@ -20,6 +20,7 @@ use crate::engine::start::version;
 use crate::engine::start::{NotStarted, StartContext, this_program};
 use crate::engine::step::StartStep;
 use crate::ids::{CellId, LaunchId, content_hash};
+use crate::load::trial::check_descriptors;
 use crate::metrics::load_search::searches;
 use crate::metrics::summary::{CellSummary, SearchSummary};
 use crate::metrics::wall_time::since_last_end;
@@ -220,6 +221,12 @@ impl Conductor<'_> {
             for caveat in self.first.prompts(self.plan.cells.iter(), changed) {
                 self.event(caveat)?;
             }
+        }
+        // A limit that is too low is told before an engine takes minutes to start.
+        for (cell, _) in sessions.iter().flat_map(|session| &session.trials) {
+            let cell = &self.plan.cells[self.places[cell]];
+            let in_cell = |source| RunError::Load { cell: cell.name.clone(), source };
+            check_descriptors(&cell.phases).map_err(in_cell)?;
         }
         if !sessions.is_empty()
             && let Some(caveat) = busy_machine(&self.prepared.programs)

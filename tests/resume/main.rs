@@ -9,6 +9,7 @@
 mod anywhere;
 mod bed;
 mod disk;
+mod limits;
 mod retry;
 mod reuse;
 mod rule;

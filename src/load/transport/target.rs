@@ -25,19 +25,29 @@ const TRY_ADDRESS: Duration = Duration::from_secs(2);
 /// # Errors
 /// [`LoadError::TooFewDescriptors`] if the hard limit does not allow it.
 pub fn preflight(max_in_flight: u64) -> Result<(), LoadError> {
-    let system = |error: nix::Error| LoadError::System {
-        what: "read or raise the limit of open files",
-        source: error.into(),
-    };
+    let (needed, soft, hard) = descriptors(max_in_flight)?;
+    if soft < needed {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_err(of_limit)?;
+    }
+    Ok(())
+}
+
+/// Returns how many descriptors so many simultaneous requests need, with the soft and the hard limit,
+/// and changes nothing.
+///
+/// # Errors
+/// As [`preflight`].
+pub(crate) fn descriptors(max_in_flight: u64) -> Result<(u64, u64, u64), LoadError> {
     let needed = max_in_flight + SPARE_DESCRIPTORS;
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(system)?;
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(of_limit)?;
     if hard < needed {
         return Err(LoadError::TooFewDescriptors { needed, limit: hard });
     }
-    if soft < needed {
-        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_err(system)?;
-    }
-    Ok(())
+    Ok((needed, soft, hard))
+}
+
+fn of_limit(error: nix::Error) -> LoadError {
+    LoadError::System { what: "read or raise the limit of open files", source: error.into() }
 }
 
 /// The target of requests, checked.
