@@ -168,6 +168,11 @@ impl From<RunError> for Failure {
                      has the data set and reaches the engine; `bench resume` goes on",
                 )
             }
+            RunError::Unguarded { .. } => Self::new(Exit::Internal, format!("failed to {error}"))
+                .help(
+                    "a process of bench was ended by somebody else, as the kernel does when memory \
+                     runs out (`dmesg` says so); `bench resume` measures the cell again",
+                ),
             RunError::Workload { .. } => Self::new(Exit::BadData, format!("failed to {error}"))
                 .help("look at the data set of this cell"),
         }

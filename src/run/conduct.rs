@@ -403,7 +403,14 @@ impl Conductor<'_> {
                     }
                     Err(NotStarted::Interrupted) => break,
                     // Who ends this program may end its engines as well, as Slurm does.
-                    Err(NotStarted::Failed(_)) if self.interrupt.is_raised() => break,
+                    Err(NotStarted::Failed(_) | NotStarted::Unguarded(_))
+                        if self.interrupt.is_raised() =>
+                    {
+                        break;
+                    }
+                    Err(NotStarted::Unguarded(failure)) => {
+                        return Err(unguarded(launch, *failure, Vec::new()));
+                    }
                     Err(NotStarted::Failed(failure)) => {
                         self.fail_visit(session, &failure)?;
                         return Ok(Vec::new());
@@ -428,6 +435,11 @@ impl Conductor<'_> {
                 TrialEnd::EngineFailed(_) if self.interrupt.is_raised() => {
                     engine = Some(running);
                     break;
+                }
+                // Its cell stays open, and is measured again by whoever goes on with the run.
+                TrialEnd::EngineFailed(failure) if running.is_unguarded() => {
+                    let left_behind = self.stop(&session.launch, running)?;
+                    return Err(unguarded(launch, *failure, left_behind));
                 }
                 TrialEnd::EngineFailed(failure) => {
                     self.note_failure(cell, &failure);
@@ -465,11 +477,17 @@ impl Conductor<'_> {
                 break;
             }
             let first = self.cell(&session.trials[0].0);
-            if let Ok(started) = self.start(&session.launch, launch, &first)? {
-                let left_behind = self.stop(&session.launch, started)?;
-                if !left_behind.is_empty() {
-                    return Ok(left_behind);
+            match self.start(&session.launch, launch, &first)? {
+                Ok(started) => {
+                    let left_behind = self.stop(&session.launch, started)?;
+                    if !left_behind.is_empty() {
+                        return Ok(left_behind);
+                    }
                 }
+                Err(NotStarted::Unguarded(failure)) if !self.interrupt.is_raised() => {
+                    return Err(unguarded(launch, *failure, Vec::new()));
+                }
+                Err(_) => {}
             }
         }
         Ok(Vec::new())
@@ -740,7 +758,7 @@ impl Conductor<'_> {
                     self.compare_version(launch, None)?;
                 }
             }
-            Err(NotStarted::Interrupted) => {}
+            Err(NotStarted::Unguarded(_) | NotStarted::Interrupted) => {}
         }
         Ok(started)
     }
@@ -830,6 +848,11 @@ impl Conductor<'_> {
         let at = self.places.get(id).expect("sessions are made of the plan's cells");
         self.plan.cells[*at].clone()
     }
+}
+
+/// Says that an engine was ended because its guardian was lost.
+fn unguarded(launch: &Launch, failure: EngineFailure, left_behind: Vec<String>) -> RunError {
+    RunError::Unguarded { engine: launch.engine.clone(), why: failure.message, left_behind }
 }
 
 /// Whether a plan does not try cells that contain one in which an engine failed so.

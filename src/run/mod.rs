@@ -90,6 +90,16 @@ pub(crate) enum RunError {
         /// Why.
         source: ClientsError,
     },
+    /// The guardian of an engine was ended by somebody else.
+    #[error("keep {engine} running: {why}{}", left_told(.left_behind))]
+    Unguarded {
+        /// Name of the engine in the scenario.
+        engine: String,
+        /// What is known of it.
+        why: String,
+        /// What the engine left behind as it was ended.
+        left_behind: Vec<String>,
+    },
     /// Requests could not be made from the data.
     #[error("make the requests of cell {cell}: {why}")]
     Workload {
@@ -98,4 +108,11 @@ pub(crate) enum RunError {
         /// Why.
         why: String,
     },
+}
+
+fn left_told(left_behind: &[String]) -> String {
+    match left_behind {
+        [] => String::new(),
+        left => format!("; left behind: {}", left.join(", ")),
+    }
 }

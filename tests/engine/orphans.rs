@@ -58,7 +58,9 @@ fn runner() {
         Err(NotStarted::Interrupted) => {
             fs::write(dir.join("stopped"), interrupt.signal_name().unwrap_or_default()).unwrap();
         }
-        Err(NotStarted::Failed(failure)) => panic!("{failure:?}"),
+        Err(NotStarted::Failed(failure) | NotStarted::Unguarded(failure)) => {
+            panic!("{failure:?}");
+        }
     }
 }
 

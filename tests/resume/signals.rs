@@ -73,6 +73,30 @@ fn a_resume_waits_for_the_guardian_of_a_killed_session() {
 }
 
 #[test]
+fn a_run_that_loses_its_guardian_ends_and_a_resume_measures_the_cell_again() {
+    let bed = Bed::new();
+    bed.write(&SCENARIO.replace("9ms", "100ms"));
+    let args = ["run", "s.toml", "--only", "engine=slow", "--out", "run"];
+    let mut command = bed.command(&args);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    bed.wait_for("run", "phase-started", 1);
+    let processes = bed.processes();
+    let (guardian, _) = processes.iter().find(|(_, it)| it.contains("__guardian")).unwrap();
+    send(SIGKILL, guardian.cast_unsigned());
+    let ended = Ended::of(&child.wait_with_output().unwrap()).expect(70);
+    ended.says("failed to keep slow running: its guardian").says("0 of 2 cells are in");
+    ended.says("go on with: bench resume");
+    assert_eq!(bed.processes(), []);
+    assert_eq!(bed.count_events("run", "cell-finished"), 0);
+    bed.bench(&["resume", "run", "--fail-on", "failed"]).expect(0);
+    let summary = bed.summary("run");
+    for cell in summary["cells"].as_array().unwrap() {
+        assert_eq!((&cell["outcome"], &cell["counts"]["ok"]), (&"complete".into(), &8.into()));
+    }
+    bed.bench(&["verify", "run"]).expect(0);
+}
+
+#[test]
 fn a_budget_is_that_of_the_run_and_not_of_each_session_of_it() {
     let bed = Bed::new();
     let scenario = SCENARIO

@@ -199,7 +199,7 @@ fn listen(
         return;
     }
     let message = format!("its guardian (pid {guardian_pid}) ended without a word");
-    watched.note_failure(&message, None);
+    watched.note_unguarded(&message);
     if !start.stop_argv.is_empty() {
         // Whether it did its work shows at the port.
         let _ = stop_command::run(start);

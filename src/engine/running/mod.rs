@@ -90,6 +90,11 @@ impl Engine {
         &self.timeline
     }
 
+    /// Whether it was ended because its guardian was lost: it did nothing wrong.
+    pub fn is_unguarded(&self) -> bool {
+        self.watched.lock().is_unguarded
+    }
+
     /// Returns the guardian's pid, below which all processes of the engine are; `None` when attached.
     pub fn tree_root(&self) -> Option<i32> {
         self.guardian.as_ref().map(GuardianHandle::pid)

@@ -52,6 +52,8 @@ pub(crate) struct State {
     pub(crate) exit: Option<String>,
     /// The failure, once there is one.
     pub(crate) failure: Option<EngineFailure>,
+    /// Whether that is the end of its guardian: the engine did nothing wrong.
+    pub(crate) is_unguarded: bool,
     /// Processes that must stay alive, once the guardian watches them.
     pub(crate) ranks: Option<Vec<ProcessId>>,
     /// How the tree went down: time, killed, survivors.
@@ -115,6 +117,13 @@ impl Watched {
         self.change(|state| {
             state.failure.get_or_insert(failure);
         });
+    }
+
+    /// Notes that the guardian ended without being asked to, and the engine with it.
+    pub(crate) fn note_unguarded(&self, message: &str) {
+        let had_failed = self.lock().failure.is_some();
+        self.note_failure(message, None);
+        self.change(|state| state.is_unguarded = !had_failed && state.failure.is_some());
     }
 
     /// Describes a failure with the end of the log, and with the class that the log tells of.

@@ -64,12 +64,15 @@ pub struct StartContext<'a> {
     pub lock: Option<&'a File>,
 }
 
-/// Why there is no engine. Nothing of it is left in either case.
+/// Why there is no engine. Nothing of it is left in any case.
 #[derive(Debug, thiserror::Error)]
 pub enum NotStarted {
     /// It failed.
     #[error("start the engine: {}", .0.message)]
     Failed(Box<EngineFailure>),
+    /// Its guardian was lost, and it was ended for that.
+    #[error("start the engine: {}", .0.message)]
+    Unguarded(Box<EngineFailure>),
     /// The user interrupted the start.
     #[error("start the engine: interrupted")]
     Interrupted,
@@ -94,8 +97,11 @@ impl Engine {
         let is_picked = launch.is_started() && launch.base_url.contains(PORT);
         let mut n_tries = 1;
         loop {
-            let started = Start::new(launch, context).run(is_picked, on_step);
-            match started {
+            let start = Start::new(launch, context);
+            match start.run(is_picked, on_step) {
+                Err(NotStarted::Failed(failure)) if start.watched.lock().is_unguarded => {
+                    return Err(NotStarted::Unguarded(failure));
+                }
                 Err(NotStarted::Failed(failure))
                     if failure.class == FailureClass::Port && is_picked && n_tries < PORT_TRIES =>
                 {
