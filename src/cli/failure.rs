@@ -79,8 +79,8 @@ impl Failure {
 
     /// The part of the run that is on disk in spite of the failure.
     #[must_use]
-    pub(crate) fn kept(mut self, kept: impl Into<String>) -> Self {
-        self.kept = Some(kept.into());
+    pub(crate) fn kept(mut self, kept: Option<String>) -> Self {
+        self.kept = kept;
         self
     }
 

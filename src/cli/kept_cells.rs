@@ -24,6 +24,7 @@ use crate::report::number::counted;
 use crate::run::conduct::{self, Done};
 use crate::scenario::diff::{self, Change};
 use crate::secrets::redact::Redactor;
+use crate::store::error::StoreError;
 use crate::store::reader::RunReader;
 use crate::store::writer::RunWriter;
 
@@ -253,12 +254,16 @@ fn tell(dir: &Path, done: &Done) {
     }
 }
 
-/// Returns what a run directory holds, and how to go on with it: for a run that failed.
-pub(crate) fn kept(dir: &Path) -> String {
-    let done = RunReader::open(dir).ok().and_then(|reader| conduct::done(&reader).ok());
-    let kept = match done {
+/// Returns what a run directory holds, and how to go on with it: for a run that failed. Nothing of
+/// one that is no longer there.
+pub(crate) fn kept(dir: &Path) -> Option<String> {
+    let opened = RunReader::open(dir);
+    if matches!(opened, Err(StoreError::NotARun { .. })) {
+        return None;
+    }
+    let kept = match opened.ok().and_then(|reader| conduct::done(&reader).ok()) {
         Some(Done { kept, n_cells, .. }) => format!("{} of {n_cells} cells are", kept.len()),
         None => "what was measured so far is".to_owned(),
     };
-    format!("{kept} in {}; go on with: {}", dir.display(), typed::resume(dir))
+    Some(format!("{kept} in {}; go on with: {}", dir.display(), typed::resume(dir)))
 }

@@ -255,13 +255,19 @@ impl Conductor<'_> {
             let share = |end: Instant| end.saturating_duration_since(Instant::now()) / n_left;
             let mut budget = ends.map(|end| SessionBudget::new(Instant::now(), share(end)));
             self.next = launches.get(at + 1).cloned();
-            left_behind.extend(self.session(&session, budget.as_mut())?);
+            let served = self.session(&session, budget.as_mut());
+            // What cannot be written has its cause there, if the directory is gone.
+            if let Err(RunError::Store(_)) = &served {
+                self.writer.check_place()?;
+            }
+            left_behind.extend(served?);
             if !left_behind.is_empty() {
                 // A further engine on this device would be measured beside the remains of this one.
                 break;
             }
         }
         self.end_prefetch()?;
+        self.writer.check_place()?;
         let interrupted = self.interrupt.signal();
         if let Some(signal) = self.interrupt.signal_name() {
             self.event(RunEvent::Interrupted { signal })?;
@@ -374,6 +380,10 @@ impl Conductor<'_> {
             }
             if self.over.contains(&cell_id) {
                 continue;
+            }
+            if let Err(gone) = self.writer.check_place() {
+                engine.map(Engine::stop);
+                return Err(gone.into());
             }
             let cell = &self.cell(&cell_id);
             if let Some(reason) = self.failed_before(cell) {

@@ -26,6 +26,14 @@ pub(crate) enum StoreError {
         /// The directory.
         path: PathBuf,
     },
+    /// The run directory was removed, or moved elsewhere, while the run went on.
+    #[error("{path} was {} while the run went on", gone_how(.now.as_deref()))]
+    Gone {
+        /// Where the run directory was.
+        path: PathBuf,
+        /// Where it is, unless it was removed.
+        now: Option<PathBuf>,
+    },
     /// The directory is not a run.
     #[error("{}", not_a_run(.path, *.exists))]
     NotARun {
@@ -150,7 +158,7 @@ impl StoreError {
         match self {
             Self::CannotCreate { .. } | Self::Occupied { .. } | Self::AlreadyARun { .. } => 73,
             Self::NotARun { .. } | Self::Missing { .. } => 66,
-            Self::Io { .. } | Self::Append { .. } => 74,
+            Self::Io { .. } | Self::Append { .. } | Self::Gone { .. } => 74,
             Self::Unwritable { .. } | Self::BadName { .. } => 70,
             Self::Locked { .. } => 75,
             Self::Unsafe { .. } => 77,
@@ -174,6 +182,13 @@ impl StoreError {
                     "go on with it: bench resume {}; or choose another directory",
                     path.display()
                 )
+            }
+            Self::Gone { now: Some(now), .. } => {
+                format!("what is complete is kept; go on there: bench resume {}", now.display())
+            }
+            Self::Gone { .. } => {
+                "what was measured went with it; begin the run again where nothing removes it"
+                    .to_owned()
             }
             Self::NotARun { exists: false, .. } => "check how its path is written".to_owned(),
             Self::NotARun { path, .. } if path.extension().is_some_and(|it| it == "toml") => {
@@ -233,4 +248,8 @@ fn not_a_run(path: &Path, exists: bool) -> String {
         "is not a run directory: it has no run.json"
     };
     format!("{} {why}", path.display())
+}
+
+fn gone_how(now: Option<&Path>) -> String {
+    now.map_or_else(|| "removed".to_owned(), |now| format!("moved to {}", now.display()))
 }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -60,6 +61,8 @@ pub(crate) struct NewRun<'a> {
 #[derive(Debug)]
 pub(crate) struct RunWriter {
     dir: RunDir,
+    /// The directory itself, wherever it is moved to.
+    opened: fs::File,
     lock: RunLock,
     events: Journal,
     redactor: Redactor,
@@ -102,7 +105,8 @@ impl RunWriter {
         };
         let events = Journal::reopen(&dir.events())?.hiding(new.redactor);
         write_json(&dir.manifest(), &manifest)?;
-        Ok(Self { dir, lock, events, redactor: new.redactor.clone(), next_seq: 0 })
+        let opened = open_dir(&dir)?;
+        Ok(Self { dir, opened, lock, events, redactor: new.redactor.clone(), next_seq: 0 })
     }
 
     /// Opens a run directory to continue the run, and takes its lock.
@@ -124,7 +128,8 @@ impl RunWriter {
             next_seq = event?.seq + 1;
         }
         let events = Journal::reopen(&dir.events())?.hiding(redactor);
-        Ok(Self { dir, lock, events, redactor: redactor.clone(), next_seq })
+        let opened = open_dir(&dir)?;
+        Ok(Self { dir, opened, lock, events, redactor: redactor.clone(), next_seq })
     }
 
     /// Replaces the plan and its scenario, and records which keys of the scenario changed.
@@ -178,6 +183,29 @@ impl RunWriter {
     /// Returns the paths of the run directory.
     pub(crate) fn dir(&self) -> &RunDir {
         &self.dir
+    }
+
+    /// Makes sure that the run directory is still where the run began: what is measured without it is
+    /// lost, or lands beside the rest.
+    ///
+    /// # Errors
+    /// [`StoreError::Gone`] where it was removed, or moved.
+    pub(crate) fn check_place(&self) -> Result<(), StoreError> {
+        let path = self.dir.path();
+        let here = self.opened.metadata().map_err(StoreError::io("look at", path))?;
+        let is_here = match fs::metadata(path) {
+            Ok(found) => (found.dev(), found.ino()) == (here.dev(), here.ino()),
+            // What else goes wrong is told by whoever writes.
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        };
+        if is_here {
+            return Ok(());
+        }
+        // A directory that was removed has no name left.
+        let now = fs::read_link(format!("/proc/self/fd/{}", self.opened.as_raw_fd())).ok();
+        let is_there = |now: &PathBuf| here.nlink() > 0 && !file_name(now).ends_with(" (deleted)");
+        let now = now.filter(is_there);
+        Err(StoreError::Gone { path: path.to_owned(), now })
     }
 
     /// Returns the lock, for a guardian to inherit.
@@ -499,6 +527,10 @@ fn json(path: &Path, value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
 
 fn write_json(path: &Path, value: &impl Serialize) -> Result<(), StoreError> {
     atomic::write(path, &json(path, value)?)
+}
+
+fn open_dir(dir: &RunDir) -> Result<fs::File, StoreError> {
+    fs::File::open(dir.path()).map_err(StoreError::io("open", dir.path()))
 }
 
 fn take_named(out: &Path) -> Result<RunDir, StoreError> {

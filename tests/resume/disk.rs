@@ -1,6 +1,7 @@
 //! A disk that takes no more in mid-load.
 
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use crate::bed::{Bed, Ended, SCENARIO};
 
@@ -56,4 +57,37 @@ fn a_full_disk_in_mid_load_ends_the_run_with_74_and_goes_on_when_there_is_room()
     assert_eq!(codes, ["code=74", "code=0", "code=0"], "{}\n{}", ended.out, ended.err);
     ended.says("No space left on device").says("free some space");
     ended.says("go on with: bench resume ");
+}
+
+/// Begins a run and does something to its directory once its first trial is under way.
+fn with_its_directory(bed: &Bed, change: impl Fn(&Path)) -> Ended {
+    bed.write(&SCENARIO.replace("9ms", "50ms"));
+    let args = ["run", "s.toml", "--only", "engine=slow", "--fail-on", "failed", "--out", "run"];
+    let mut command = bed.command(&args);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    bed.wait_for("run", "phase-started", 1);
+    change(&bed.path("run"));
+    let ended = Ended::of(&child.wait_with_output().unwrap()).expect(74);
+    assert!(!bed.path("run").exists(), "written anew");
+    assert_eq!(bed.processes(), []);
+    ended
+}
+
+#[test]
+fn a_run_whose_directory_is_moved_ends_and_goes_on_where_it_is() {
+    let bed = Bed::new();
+    let ended = with_its_directory(&bed, |run| std::fs::rename(run, bed.path("moved")).unwrap());
+    let moved = std::fs::canonicalize(bed.path("moved")).unwrap();
+    ended.says(&format!("run was moved to {}", moved.display()));
+    ended.says(&format!("go on there: bench resume {}", moved.display()));
+    bed.bench(&["resume", "moved", "--fail-on", "failed"]).expect(0);
+    bed.bench(&["verify", "moved"]).expect(0);
+}
+
+#[test]
+fn a_run_whose_directory_is_removed_ends() {
+    let bed = Bed::new();
+    let ended = with_its_directory(&bed, |run| std::fs::remove_dir_all(run).unwrap());
+    ended.says("run was removed while the run went on").says("begin the run again");
+    assert!(!ended.err.contains("kept:"), "{}", ended.err);
 }
