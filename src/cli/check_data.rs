@@ -16,13 +16,15 @@ use crate::datasets::tokenizer;
 use crate::diagnostic::suggest::{did_you_mean, nearest};
 use crate::diagnostic::{Diagnostic, Diagnostics, Label, Severity};
 use crate::ids::content_hash;
-use crate::plan::cell::{DatasetPlan, OutputLength, ScorePlan, Source};
+use crate::plan::cell::{Cell, DatasetPlan, OutputLength, Phase, ScorePlan, Source};
 use crate::plan::expand::{Expanded, Parts};
 use crate::plan::paths::is_path;
 use crate::plan::{Plan, data_files};
+use crate::record::trial::PhaseKind;
 use crate::scenario::Scenario;
 use crate::score::scorer::Scorer;
 use crate::seed::Seed;
+use crate::workload::arrivals::Arrivals;
 use crate::workload::body::TOOLS;
 use crate::workload::chat::Spoken;
 use crate::workload::dataset::{Load, load};
@@ -37,6 +39,8 @@ use crate::workload::tokenizer::Tokenizer;
 const LIMIT: Duration = Duration::from_secs(1);
 /// Rows that are looked at first.
 const HEAD: u64 = 64;
+/// So many are all rows that there are.
+const ALL: u64 = u64::MAX;
 /// Cells of one data set whose requests are counted against its rows.
 const MAX_CELLS: usize = 16;
 
@@ -141,7 +145,10 @@ fn look_at(
             if has_tools {
                 seen_all.found.extend(check_tools::look(scenario, plan, variant));
             }
-            samples.map_or(Ok(()), |samples| requests(plan, variant, &samples))
+            let Some(samples) = samples else { return Ok(()) };
+            let ran_out = requests(scenario, plan, variant, &samples)?;
+            seen_all.found.extend(ran_out);
+            Ok(())
         });
         if let Err(trouble) = trouble {
             seen_all.found.push(trouble.told(scenario, name));
@@ -255,7 +262,7 @@ fn rows(look: &Look, n: u64) -> Result<Samples, Trouble> {
     }
     // In file order, and without the worked examples, whose file may be another one.
     let mut plan = DatasetPlan {
-        limit: Some(plan.limit.map_or(n, |limit| limit.min(n))),
+        limit: Some(plan.limit.map_or(n, |limit| limit.min(n))).filter(|limit| *limit < ALL),
         shuffle: false,
         n_shots: 0,
         ..plan.clone()
@@ -383,25 +390,75 @@ pub(crate) fn neighbour(path: &Path) -> Option<String> {
     nearest(name, known).map(str::to_string)
 }
 
-/// Returns the most rows that a cell of a data set sends; none where not all cells count them.
+/// Returns the most rows that one of the first cells of a data set sends; none where neither a count
+/// nor a clock tells.
 fn needs(plan: &Plan, dataset: &str) -> Option<u64> {
-    let cells = plan.cells.iter().filter(|cell| cell.dataset == dataset);
-    let rows =
-        cells.map(|cell| cell.phases.iter().map(|phase| phase.n_requests).sum::<Option<u64>>());
+    let data = plan.datasets.get(dataset)?;
+    let of_phase = |phase: &Phase| match phase.kind {
+        // A warm-up goes round its own rows.
+        PhaseKind::WarmUp => Some(phase.n_requests.unwrap_or(data.reserve_for_warm_up)),
+        PhaseKind::Measure if phase.n_requests.is_some() => phase.n_requests,
+        // As many as a run makes, whose number only it knows.
+        PhaseKind::Measure if data.source == Source::Random && data.limit.is_none() => {
+            Arrivals::n_by_clock(phase, plan.seed).map(|_| ALL)
+        }
+        PhaseKind::Measure => Arrivals::n_by_clock(phase, plan.seed),
+    };
+    let cells = plan.cells.iter().filter(|cell| cell.dataset == dataset).take(MAX_CELLS);
+    let rows = cells.map(|cell| {
+        cell.phases.iter().try_fold(0_u64, |sum, phase| Some(sum.saturating_add(of_phase(phase)?)))
+    });
     rows.collect::<Option<Vec<u64>>>()?.into_iter().max()
 }
 
-/// Lays out the requests of the first cells.
-fn requests(plan: &Plan, dataset: &str, samples: &Samples) -> Result<(), Trouble> {
+/// Lays out the requests of the first cells; tells the first phase that has fewer rows than its time
+/// asks for.
+fn requests(
+    scenario: &Scenario,
+    plan: &Plan,
+    dataset: &str,
+    samples: &Samples,
+) -> Result<Option<Diagnostic>, Trouble> {
     let samples = Arc::new(samples.clone());
     let cells = plan.cells.iter().filter(|cell| cell.dataset == dataset).take(MAX_CELLS);
+    let mut ran_out = None;
     for cell in cells {
         let launch = &plan.launches[&cell.launch];
         let prompts = Prompts::new(dataset, Arc::clone(&samples), cell.request.api, None);
-        Workload::new(cell, launch, Arc::new(prompts), plan.seed, 1)
+        let workload = Workload::new(cell, launch, Arc::new(prompts), plan.seed, 1)
             .map_err(|error| wrong(&error, "limit"))?;
+        let mut phases = cell.phases.iter().enumerate();
+        ran_out = ran_out.or_else(|| {
+            phases.find_map(|(idx, phase)| {
+                let n_rows = workload.len(idx).filter(|_| phase.n_requests.is_none())?;
+                runs_out(scenario, plan.seed, cell, phase, n_rows)
+            })
+        });
     }
-    Ok(())
+    Ok(ran_out)
+}
+
+/// Says of a phase whose clock sends requests that its time is not over with its rows.
+fn runs_out(
+    scenario: &Scenario,
+    seed: Seed,
+    cell: &Cell,
+    phase: &Phase,
+    n_rows: u64,
+) -> Option<Diagnostic> {
+    let asked = phase.duration?;
+    let outline = Arrivals::new(&phase.arrivals, Some(n_rows), Some(asked), seed, &[]).ok()?;
+    let outline = outline.outline();
+    let lasts = outline.last.filter(|_| outline.is_cut)?;
+    let (name, cell) = (phase.name.as_str(), &cell.name);
+    let message = format!(
+        "phase `{name}` of cell `{cell}` has {n_rows} rows, and sends the last after {lasts} of {asked}"
+    );
+    let label = scenario.at(&["phase", name, "duration"], "");
+    let diagnostic = Diagnostic::warning("scenario/few-rows", message)
+        .label(label.or_else(|| scenario.at(&["phase", name], "")))
+        .help("set `cycle = true` on the data set, or give it more rows");
+    Some(diagnostic)
 }
 
 /// Says of which data set a message is, once.

@@ -314,6 +314,8 @@ fn hopeless(phase: &PhaseLoad, n_ok: u64, failure: Option<RequestError>) -> Opti
 struct RoundRun {
     start: Nanos,
     stopped: Nanos,
+    /// Whether there was no more request before its time was over.
+    ran_out: bool,
     tally: Tally,
     cost: Cost,
 }
@@ -336,6 +338,7 @@ impl RoundRun {
             kind: phase.plan.kind,
             started: self.start,
             stopped: self.stopped,
+            ran_out: self.ran_out,
             drained: self.tally.drained,
             n_scheduled: self.tally.n_scheduled,
             steadiness,
@@ -442,12 +445,15 @@ fn run_round<C: Client + Send>(
     };
     // Without a request that it could send, a loop that is driven by answers is over with the last one.
     let is_over = stop_after.is_some() && gave_all && tally.drained < planned;
+    // A schedule ends with the rows where these alone count its requests.
+    let is_cut = outline.is_cut && plan.n_requests.is_none() && tally.known_at.is_none();
     let stopped = match tally.known_at {
         _ if tally.interrupted || is_over => tally.drained,
         Some(known_at) => known_at.min(planned),
         None => planned,
     };
-    RoundRun { start, stopped, tally, cost }
+    let ran_out = is_over || is_cut && !tally.interrupted;
+    RoundRun { start, stopped, ran_out, tally, cost }
 }
 
 fn joined<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {

@@ -54,6 +54,7 @@ const CAVEATS: &[fn(&Case<'_>) -> Option<Caveat>] = &[
     load::not_steady,
     load::warm_up_not_steady,
     load::warm_up_failed,
+    load::ran_out,
     load::no_steady_state,
     load::partial_wave,
     load::few_answers,
@@ -211,6 +212,7 @@ mod tests {
                 ..Counts::default()
             },
             to_the_end: Some(ToTheEnd::FewWaves),
+            ran_out: Some((Nanos::from_millis(1_950), Nanos::from_secs(5))),
             partial_wave: Some((100, 80)),
             over_saturation: Some(only_grew()),
             at_least: Some(AtLeast { ttft_ms: [1_200.0, 4_800.0], e2e_ms: [1_300.0, 5_000.0] }),
@@ -339,6 +341,7 @@ mod tests {
         not-steady: not steady inside the window: TTFT changed by +64 % (p < 0.0001)
         warm-up-not-steady: the warm-up of 1 of 1 trials found no steady state
         warm-up-failed: 20 of 20 requests of the warm-up failed: 20 status-500 ("no room")
+        ran-out: there was no more request to send after 1.95 s of 5.00 s
         no-steady-state: fewer than two waves of requests: there is no steady state, and ramp and drain are in the rates
         partial-wave: 100 requests at 80 at a time are 80 + 20: the last wave is not full
         n-too-small: 100 answers: p95 needs 130, p99 needs 662

@@ -155,6 +155,8 @@ pub(crate) struct Evidence {
     pub to_the_end: Option<ToTheEnd>,
     /// Whether the window of an open loop begins with an idle engine.
     pub(crate) begins_idle: bool,
+    /// How long requests were sent, and for how long they were to be, where there were no more.
+    pub(crate) ran_out: Option<(Nanos, Nanos)>,
     /// Requests and wave size of a load whose last wave is not full.
     pub partial_wave: Option<(u64, u64)>,
     /// The number that was to be known.
@@ -308,6 +310,7 @@ impl Evidence {
         self.n_unsteady_warm_ups += u32::from(warm_ups.any(|found| !found.steady));
         self.to_the_end = self.to_the_end.or(window.to_the_end);
         self.begins_idle |= window.begins_idle;
+        self.ran_out = self.ran_out.or(window.ran_out);
         self.aborted.extend(record.aborted.clone());
         self.n_busy += u32::from(record.idle.is_denied());
         let programs = record.telemetry.programs.clone();

@@ -28,6 +28,8 @@ pub(crate) struct Window {
     pub to_the_end: Option<ToTheEnd>,
     /// Whether the window of an open loop begins with an idle engine.
     pub(crate) begins_idle: bool,
+    /// How long requests were sent, and for how long they were to be, where there were no more.
+    pub(crate) ran_out: Option<(Nanos, Nanos)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +64,7 @@ impl Window {
             since: Vec::new(),
             to_the_end: None,
             begins_idle: false,
+            ran_out: None,
         };
         for (place, phase) in trial.phases.iter().enumerate() {
             let is_measured = cell.measures(phase.kind, &phase.name);
@@ -74,6 +77,7 @@ impl Window {
             let planned = cell.phases.get(place);
             let end = end(phase, planned);
             window.to_the_end = window.to_the_end.or(to_the_end(phase, planned));
+            window.ran_out = window.ran_out.or(ran_out(phase, planned));
             let ramp = ramp(phase, planned);
             window.begins_idle |= ramp == Some(Nanos::ZERO);
             window.spans.push(Span { start: phase.started + ramp.unwrap_or_default(), end });
@@ -186,6 +190,14 @@ fn ramp(record: &PhaseRecord, phase: Option<&Phase>) -> Option<Nanos> {
     Some(if is_known { drain } else { Nanos::ZERO })
 }
 
+/// Returns how long a phase sent, and for how long it was to, where it had no more requests; one of
+/// fewer than two waves says so itself.
+fn ran_out(record: &PhaseRecord, phase: Option<&Phase>) -> Option<(Nanos, Nanos)> {
+    let is_told = matches!(to_the_end(record, phase), None | Some(ToTheEnd::RanOut));
+    let asked = phase?.duration.filter(|_| record.ran_out && is_told)?;
+    Some((record.stopped.saturating_sub(record.started), asked))
+}
+
 fn duration(spans: &[Span]) -> Nanos {
     spans.iter().map(|span| span.end.saturating_sub(span.start)).sum()
 }
@@ -200,10 +212,7 @@ fn to_the_end(record: &PhaseRecord, phase: Option<&Phase>) -> Option<ToTheEnd> {
             Some(ToTheEnd::FewWaves)
         }
         _ if record.stopped <= record.started => Some(ToTheEnd::NoDuration),
-        // While there are requests, some are under way when the time is over.
-        Some(ArrivalsPlan::Closed { .. }) if record.drained == record.stopped => {
-            Some(ToTheEnd::RanOut)
-        }
+        Some(ArrivalsPlan::Closed { .. }) if record.ran_out => Some(ToTheEnd::RanOut),
         _ => None,
     }
 }
@@ -242,15 +251,21 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_loop_that_was_over_with_its_last_answer_ran_out_of_requests() {
-        let of = |drained| {
-            let mut trial = trial(&[phase_record(PhaseKind::Measure, 100, 300, drained)]);
-            trial.phases[0].n_scheduled = 100;
-            let window = Window::of(&trial, &cell(ArrivalsPlan::Closed { concurrency: 4 }));
-            (window.duration(), window.to_the_end)
+    fn a_loop_that_ran_out_of_requests_says_so_and_a_closed_one_is_measured_to_its_end() {
+        let of = |arrivals, ran_out| {
+            let mut trial = trial(&[phase_record(PhaseKind::Measure, 100, 300, 310)]);
+            (trial.phases[0].n_scheduled, trial.phases[0].ran_out) = (100, ran_out);
+            let mut cell = cell(arrivals);
+            cell.phases[0].duration = Some(ms(500));
+            let window = Window::of(&trial, &cell);
+            (window.duration(), window.to_the_end, window.ran_out)
         };
-        assert_eq!(of(300), (ms(200), Some(ToTheEnd::RanOut)));
-        assert_eq!(of(301), (ms(200), None));
+        let (closed, found) = (ArrivalsPlan::Closed { concurrency: 4 }, Some((ms(200), ms(500))));
+        assert_eq!(of(closed.clone(), true), (ms(210), Some(ToTheEnd::RanOut), found));
+        assert_eq!(of(closed, false), (ms(200), None, None));
+        // The rate of an open loop stands for the time that it was sent.
+        let open = ArrivalsPlan::Constant { rate_per_s: 500.0 };
+        assert_eq!(of(open, true), (ms(190), None, found));
     }
 
     /// The phase lasts 100 ms, and its last answer ends 50 ms later.

@@ -88,6 +88,9 @@ pub struct PhaseRecord {
     pub stalls: Stalls,
     /// SHA-256 of the schedule (instants as little-endian nanoseconds), first twelve digits.
     pub schedule_hash: String,
+    /// Whether it was to last for a time, and there was no more request to send before that was over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ran_out: bool,
     /// What ended it, where that was a queue that only grew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub over_saturation: Option<OverSaturationRecord>,

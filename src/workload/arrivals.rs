@@ -8,7 +8,7 @@ use rand_distr::{Distribution, Gamma};
 use sha2::{Digest, Sha256};
 
 use crate::ids::hex;
-use crate::plan::cell::{ArrivalsPlan, RampShape};
+use crate::plan::cell::{ArrivalsPlan, Phase, RampShape};
 use crate::seed::Seed;
 use crate::units::Nanos;
 
@@ -142,15 +142,33 @@ impl Arrivals {
     pub fn outline(&self) -> Outline {
         let mut hasher = Sha256::new();
         let mut last = None;
+        let mut is_cut = false;
         if !self.is_driven_by_answers() {
-            for at in self.from_start() {
+            let mut all = self.from_start();
+            for at in all.by_ref() {
                 hasher.update(at.0.to_le_bytes());
                 last = Some(at);
             }
+            let next = all.process.at(all.n_drawn);
+            is_cut = next.zip(all.duration).is_some_and(|(next, duration)| next < duration);
         }
         let mut hash = hex(&hasher.finalize());
         hash.truncate(12);
-        Outline { hash, last }
+        Outline { hash, last, is_cut }
+    }
+
+    /// Returns how many requests a phase sends that its clock counts, and nothing else.
+    ///
+    /// `None` for loops that answers or a trace drive, and for more than a million requests.
+    pub(crate) fn n_by_clock(phase: &Phase, seed: Seed) -> Option<u64> {
+        const COUNTED_MAX: usize = 1_000_000;
+        let is_timed = phase.n_requests.is_none() && phase.duration.is_some();
+        let all = Self::new(&phase.arrivals, None, phase.duration, seed, &[]).ok()?;
+        if !is_timed || all.is_driven_by_answers() {
+            return None;
+        }
+        let n = all.take(COUNTED_MAX + 1).count();
+        (n <= COUNTED_MAX).then_some(n as u64)
     }
 
     /// Whether answers, not the clock, decide when requests are sent.
@@ -167,6 +185,8 @@ pub struct Outline {
     pub hash: String,
     /// The last instant; `None` for loops that answers drive and for empty schedules.
     pub last: Option<Nanos>,
+    /// Whether the number of requests ends it before its time.
+    pub is_cut: bool,
 }
 
 impl Gate {
@@ -311,6 +331,18 @@ mod tests {
         assert_eq!(millis(&plan, 4, None), [0, 250, 500, 750]);
         assert_eq!(arrivals(&plan, None, Some(2)).count(), 8);
         assert_eq!(arrivals(&plan, Some(3), Some(2)).count(), 3);
+    }
+
+    #[test]
+    fn a_schedule_that_its_count_ends_before_its_time_is_cut() {
+        let plan = ArrivalsPlan::Constant { rate_per_s: 4.0 };
+        let is_cut = |n, secs| arrivals(&plan, n, secs).outline().is_cut;
+        assert!(is_cut(Some(7), Some(2)));
+        assert!(!is_cut(Some(8), Some(2)), "the next one is due when it is over");
+        assert!(!is_cut(Some(7), None), "a count alone");
+        assert!(!is_cut(None, Some(2)), "a time alone");
+        let closed = ArrivalsPlan::Closed { concurrency: 2 };
+        assert!(!arrivals(&closed, Some(7), Some(2)).outline().is_cut);
     }
 
     #[test]

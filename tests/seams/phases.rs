@@ -71,3 +71,34 @@ fn a_cell_with_one_measured_phase_is_its_own_row() {
     assert_eq!(summary["cells"][0]["name"], plan["cells"][0]["name"]);
     assert!(summary["cells"][0].get("phase").is_none());
 }
+
+#[test]
+fn an_open_loop_that_runs_out_of_rows_says_so_beforehand_and_afterwards() {
+    let place = Place::new();
+    let rows: String = (0..60).map(|n| format!("{{\"prompt\": \"Say {n}.\"}}\n")).collect();
+    place.write("d.jsonl", &rows);
+    let scenario = |cycle: bool| {
+        format!(
+            "{SIM}[dataset.d]\nsource = \"jsonl\"\nlocation = \"./d.jsonl\"\ncycle = {cycle}\n\
+             [request]\nmax-tokens = 2\n[phase.load]\nrate = 100.0\narrival = \"constant\"\n\
+             duration = \"2s\"\n"
+        )
+    };
+    let run = place.run(&scenario(false));
+    let cell = json(&run.join("summary.json"))["cells"][0].clone();
+    assert_eq!(cell["counts"]["ok"], 60);
+    assert!(cell["caveats"].to_string().contains("ran-out"), "{}", cell["caveats"]);
+    let report = std::fs::read_to_string(run.join("report.md")).unwrap();
+    assert!(report.contains("no more request to send after 590 ms of 2.00 s"), "{report}");
+    let rate = cell["figures"]["request_throughput"]["value"].as_f64().unwrap();
+    assert!((70.0..130.0).contains(&rate), "{rate}");
+    let told = place.expect(0, &["check", "s.toml"]);
+    assert!(told.contains("has 60 rows, and sends the last after 590 ms of 2.00 s"), "{told}");
+    place.write("s.toml", &scenario(true));
+    let told = place.expect(0, &["check", "s.toml"]);
+    assert!(!told.contains("rows, and sends the last"), "{told}");
+    // Enough rows are no doubt.
+    place.write("s.toml", &scenario(false).replace("\"2s\"", "\"500ms\""));
+    let told = place.expect(0, &["check", "s.toml"]);
+    assert!(!told.contains("rows, and sends the last"), "{told}");
+}

@@ -118,26 +118,34 @@ pub(super) fn warm_up_failed(case: &Case<'_>) -> Option<Caveat> {
     })
 }
 
+/// Says that a phase ended before its time, for want of rows.
+pub(super) fn ran_out(case: &Case<'_>) -> Option<Caveat> {
+    let (lasted, asked) = case.evidence.ran_out?;
+    let is_to_the_end = case.evidence.to_the_end == Some(ToTheEnd::RanOut);
+    let rates = if is_to_the_end { ": ramp and drain are in the rates" } else { "" };
+    let what = format!("there was no more request to send after {lasted} of {asked}{rates}");
+    let advice =
+        "Set `cycle = true` in the data set, or give it more rows or the phase more requests.";
+    let touched: &[MetricId] = if is_to_the_end {
+        &[MetricId::OutputThroughput, MetricId::RequestThroughput]
+    } else {
+        &[]
+    };
+    Some(caveat("ran-out", what, advice, touched))
+}
+
 /// Says that the ramp, or ramp and drain, are in the rates.
 pub(super) fn no_steady_state(case: &Case<'_>) -> Option<Caveat> {
     let Some(why) = case.evidence.to_the_end else { return began_idle(case) };
     let what = match why {
-        // What was asked for is no doubt.
-        ToTheEnd::Batch => return None,
+        // What was asked for is no doubt, and rows that ran out are told themselves.
+        ToTheEnd::Batch | ToTheEnd::RanOut => return None,
         ToTheEnd::FewWaves => {
             "fewer than two waves of requests: there is no steady state, and ramp and drain are in the rates"
         }
         ToTheEnd::NoDuration => "all requests were due at once: ramp and drain are in the rates",
-        ToTheEnd::RanOut => {
-            "there was no more request to send before the phase's time was over: ramp and drain are in \
-             the rates"
-        }
     };
-    let advice = if why == ToTheEnd::RanOut {
-        "Set `cycle = true` in the data set, or give it more rows or the phase more requests."
-    } else {
-        "Send several times as many requests as there are streams."
-    };
+    let advice = "Send several times as many requests as there are streams.";
     Some(caveat(
         "no-steady-state",
         what.to_owned(),

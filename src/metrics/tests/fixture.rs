@@ -105,6 +105,7 @@ pub(crate) fn phase_record(
         steadiness: None,
         stalls: Stalls::default(),
         schedule_hash: String::new(),
+        ran_out: false,
         over_saturation: None,
         earlier: Vec::new(),
     }

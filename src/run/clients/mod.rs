@@ -195,6 +195,7 @@ fn join(whole: &mut LoadReport, other: LoadReport) -> Result<(), String> {
         }
         phase.stopped = phase.stopped.max(theirs.stopped);
         phase.drained = phase.drained.max(theirs.drained);
+        phase.ran_out &= theirs.ran_out;
         phase.n_scheduled += theirs.n_scheduled;
         phase.stalls = phase.stalls.and(theirs.stalls);
     }

@@ -258,6 +258,7 @@ fn verification_reads_everything_and_names_what_changed() {
         steadiness: None,
         stalls: Stalls::default(),
         schedule_hash: String::new(),
+        ran_out: false,
         over_saturation: None,
         earlier: Vec::new(),
     }];
