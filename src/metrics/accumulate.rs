@@ -273,14 +273,15 @@ impl<'a> CellAccumulator<'a> {
         let lags = self.latencies.lags();
         self.evidence.tpot_bound = self.latencies.tpot_bound();
         self.evidence.at_least = self.latencies.at_least();
-        let (mut distributions, open_tpot) = self.latencies.distributions(&counts);
-        self.evidence.n_tpot_unseen = open_tpot.n_unseen;
+        let (mut distributions, open) = self.latencies.distributions(&counts);
+        self.evidence.n_tpot_unseen = open.n_unseen;
         let n_trials = self.trials.len() as u32;
         let mut evidence = self.evidence.close(self.plan, self.cell, self.launch, n_trials, lags);
         let limits = &self.plan.validity;
         bounds::judge(limits, &mut figures.by_key, &mut distributions);
+        bounds::widen_by_cut(limits, &mut distributions, &open);
         if let Some(tpot) = distributions.get_mut(&MetricId::Tpot) {
-            bounds::widen_by_unseen(limits, tpot, &open_tpot);
+            bounds::widen_by_unseen(limits, tpot, &open);
         }
         let prompt_ids = std::mem::take(&mut evidence.prompt_ids);
         let caveats = caveats::of_cell(&evidence, &counts, &distributions, &figures);
@@ -317,7 +318,7 @@ impl<'a> CellAccumulator<'a> {
             validity::of_cell(self.cell, outcome, &cell.counts, limit, n_trials, &doubts);
         // What nobody counted is no fault of the instrument.
         if let Some(tpot) = cell.distributions.get_mut(&MetricId::Tpot) {
-            bounds::widen_by_uncounted(limits, tpot, &open_tpot);
+            bounds::widen_by_uncounted(limits, tpot, &open);
         }
         compact(&mut cell);
         cell

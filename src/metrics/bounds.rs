@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::metrics::catalogue::{MetricId, MetricKey};
-use crate::metrics::latencies::OpenTpot;
+use crate::metrics::latencies::OpenEnds;
 use crate::metrics::quantity::{Quantity, Statistic};
 use crate::metrics::summary::{CellSummary, Distribution, Figure, NumberState};
 use crate::plan::cell::ValidityLimits;
@@ -30,8 +32,46 @@ const MILLIS: &str = "ms";
 /// loopback: up to 0.013 ms.
 pub(crate) const RESOLUTION_MS: f64 = 0.02;
 
-/// The upper end of a bound that nothing limits: JSON has no infinity.
+/// The upper end of a bound that nothing limits; files say `null`.
 pub(crate) const UNLIMITED: f64 = f64::MAX;
+
+/// Two ends as files have them: the upper is `null` where nothing limits it, as JSON has no infinity.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+pub(crate) struct Ends(f64, Option<f64>);
+
+impl From<(f64, f64)> for Ends {
+    fn from((low, high): (f64, f64)) -> Self {
+        Self(low, (!is_unlimited(high)).then_some(high))
+    }
+}
+
+impl From<Ends> for (f64, f64) {
+    fn from(Ends(low, high): Ends) -> Self {
+        (low, high.unwrap_or(UNLIMITED))
+    }
+}
+
+/// Writes and reads an interval as [`Ends`].
+pub(crate) mod optional_ends {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    use super::Ends;
+
+    pub(crate) fn serialize<E, S>(ends: &E, serializer: S) -> Result<S::Ok, S::Error>
+    where
+        E: Copy + Into<Option<(f64, f64)>>,
+        S: Serializer,
+    {
+        let ends: Option<(f64, f64)> = (*ends).into();
+        ends.map(Ends::from).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<(f64, f64)>, D::Error> {
+        Ok(Option::<Ends>::deserialize(deserializer)?.map(Into::into))
+    }
+}
 
 /// Of a bound as wide as so many times its number the share says nothing.
 const WIDTHS_TOLD: f64 = 10.0;
@@ -77,35 +117,21 @@ pub(crate) fn judge(
     let of = |value: Option<f64>, bound: Option<(f64, f64)>, unit: &str| {
         Some(state(limits, value?, bound?, unit))
     };
-    // A lower bound is what can be known of requests that an engine never answered: a doubt, and no
-    // fault of the instrument.
-    let of_time = |value: Option<f64>, bound: Option<(f64, f64)>, unit: &str| match bound {
-        Some((low, high)) if is_unlimited(high) => {
-            of(value, value.map(|value| (low, value)), unit).max(Some(NumberState::Doubtful))
-        }
-        bound => of(value, bound, unit),
-    };
     for figure in figures.values_mut() {
         figure.state = of(figure.value, figure.bound, figure.unit);
     }
     for found in distributions.values_mut().filter(|found| found.unit == MILLIS) {
-        let resolved = |(low, high): (f64, f64)| {
-            let high = if is_unlimited(high) { UNLIMITED } else { high + RESOLUTION_MS };
-            ((low - RESOLUTION_MS).max(0.0), high)
-        };
+        let resolved =
+            |(low, high): (f64, f64)| ((low - RESOLUTION_MS).max(0.0), high + RESOLUTION_MS);
         found.mean_bound = found.mean_bound.map(resolved);
         for at in &mut found.percentiles {
             at.bound = at.bound.map(resolved);
         }
     }
     for found in distributions.values_mut() {
-        found.mean_state = of_time(found.mean, found.mean_bound, found.unit);
+        found.mean_state = of(found.mean, found.mean_bound, found.unit);
         for at in &mut found.percentiles {
-            at.state = of_time(at.value, at.bound, found.unit);
-            if at.bound.is_some_and(|(_, high)| is_unlimited(high)) {
-                // Ranks among values that are at least so much are no ends of an interval.
-                (at.interval, at.with_failures) = (None, None);
-            }
+            at.state = of(at.value, at.bound, found.unit);
         }
     }
 }
@@ -136,11 +162,44 @@ fn widen(
     }
 }
 
+/// Widens the bounds of latencies to what they can be with the requests that a phase left waiting as
+/// it was ended, since its queue only grew.
+///
+/// A lower bound is what can be known of requests that an engine never answered: a doubt, and no
+/// fault of the instrument.
+pub(crate) fn widen_by_cut(
+    limits: &ValidityLimits,
+    distributions: &mut BTreeMap<MetricId, Distribution>,
+    open: &OpenEnds,
+) {
+    let wider = |value: Option<f64>, bound: Option<(f64, f64)>, cut: Option<(f64, f64)>| {
+        let (value, (low, high)) = (value?, cut?);
+        let (low, high) = bound.map_or((low, high), |it| (it.0.min(low), it.1.max(high)));
+        let bound = (low, if is_unlimited(high) { UNLIMITED } else { high });
+        Some((bound, state(limits, value, bound, MILLIS).min(NumberState::Doubtful)))
+    };
+    for (metric, cut) in &open.cut {
+        let Some(found) = distributions.get_mut(metric) else { continue };
+        found.min = cut.min;
+        if let Some((bound, state)) = wider(found.mean, found.mean_bound, cut.mean_bound) {
+            (found.mean_bound, found.mean_state) = (Some(bound), found.mean_state.max(Some(state)));
+        }
+        for (at, cut) in found.percentiles.iter_mut().zip(&cut.percentiles) {
+            let Some((bound, state)) = wider(at.value, at.bound, cut.bound) else { continue };
+            if at.bound.is_none_or(|(_, high)| high < bound.1) {
+                // Ranks among values that are at least so much are no ends of an interval.
+                (at.interval, at.with_failures) = (None, None);
+            }
+            (at.bound, at.state) = (Some(bound), at.state.max(Some(state)));
+        }
+    }
+}
+
 /// Widens the bounds of TPOT by the streams of which bench saw too little.
 ///
 /// Why bench looked late has nothing to do with how fast a stream was, so those that it saw speak
 /// for the others: the numbers are doubtful, with what they could be if those did not.
-pub(crate) fn widen_by_unseen(limits: &ValidityLimits, tpot: &mut Distribution, open: &OpenTpot) {
+pub(crate) fn widen_by_unseen(limits: &ValidityLimits, tpot: &mut Distribution, open: &OpenEnds) {
     if let Some(with_unseen) = &open.with_unseen {
         widen(limits, tpot, with_unseen, NumberState::Doubtful);
     }
@@ -153,7 +212,7 @@ pub(crate) fn widen_by_unseen(limits: &ValidityLimits, tpot: &mut Distribution, 
 pub(crate) fn widen_by_uncounted(
     limits: &ValidityLimits,
     tpot: &mut Distribution,
-    open: &OpenTpot,
+    open: &OpenEnds,
 ) {
     if let Some(most) = &open.most {
         widen(limits, tpot, most, NumberState::Doubtful);
@@ -310,7 +369,7 @@ mod tests {
         judge(&limits(), &mut BTreeMap::new(), &mut found);
         let tpot = found.get_mut(&MetricId::Tpot).unwrap();
         assert_eq!(tpot.percentiles[0].state, Some(NumberState::Ok));
-        let open = OpenTpot { most: Some(distribution(40.0)), ..OpenTpot::default() };
+        let open = OpenEnds { most: Some(distribution(40.0)), ..OpenEnds::default() };
         widen_by_uncounted(&limits(), tpot, &open);
         let median = &tpot.percentiles[0];
         assert_eq!((median.bound, median.state), (Some((9.98, 40.0)), Some(NumberState::Doubtful)));
@@ -322,10 +381,10 @@ mod tests {
             let mut samples = crate::metrics::distribution::Samples::default();
             (0..100).for_each(|_| samples.push_within(10.0, Some((10.0, 10.0))));
             (0..n_unseen).for_each(|_| samples.push_unseen((0.0, 500.0)));
-            let open = OpenTpot {
+            let open = OpenEnds {
                 n_unseen: samples.n_unseen(),
                 with_unseen: samples.with_unseen().map(|all| all.distribution("ms", 0, None)),
-                most: None,
+                ..OpenEnds::default()
             };
             let tpot = samples.distribution("ms", 0, None);
             let mut found = BTreeMap::from([(MetricId::Tpot, tpot)]);

@@ -184,6 +184,11 @@ impl Samples {
         self.moments.n()
     }
 
+    /// Returns the least sample.
+    pub(crate) fn min(&self) -> Option<f64> {
+        self.moments.min()
+    }
+
     /// Returns the mean.
     pub(crate) fn mean(&self) -> Option<f64> {
         self.moments.mean()

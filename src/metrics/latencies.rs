@@ -412,48 +412,64 @@ impl Latencies {
 
     /// Counts what was under way as a phase was ended, since its queue only grew, at the time that
     /// it had waited: without it the latencies would be those of the requests that were first in
-    /// the queue.
-    fn take_cut(&mut self) {
+    /// the queue. Returns the samples in which nothing limits those, and their least answered value:
+    /// what had just been sent had waited for no time at all.
+    fn take_cut(&mut self) -> Vec<(MetricId, Samples, Option<f64>)> {
         let Cut { ttfts, e2es } = std::mem::take(&mut self.cut);
+        let mut without_end = Vec::new();
         for (metrics, cut) in [
             ([MetricId::Ttft, MetricId::TtftScheduled], ttfts),
             ([MetricId::E2e, MetricId::E2eScheduled], e2es),
         ] {
+            let as_waited: Vec<Waited> = cut
+                .iter()
+                .map(|&(value, (low, high))| {
+                    (value, (low, if high < NO_END { high } else { value }))
+                })
+                .collect();
             for metric in metrics {
-                if let Some(samples) = self.by_metric.get_mut(&metric) {
-                    samples.extend_within(&cut);
-                }
+                let samples = self.by_metric.get_mut(&metric).filter(|_| !cut.is_empty());
+                let Some(samples) = samples else { continue };
+                let (mut open, least) = (samples.clone(), samples.min());
+                open.extend_within(&cut);
+                without_end.push((metric, open, least));
+                samples.extend_within(&as_waited);
             }
         }
+        without_end
     }
 
     /// Returns the samples by metric, however few: for judging, never for printing.
     pub(crate) fn into_samples(mut self) -> BTreeMap<MetricId, Samples> {
-        self.take_cut();
+        drop(self.take_cut());
         let mut samples = self.by_metric;
         let gaps = self.itl.unwrap_or(self.icl);
         samples.insert(MetricId::Itl, Samples::of(gaps.kept.into_kept(), gaps.moments));
         samples
     }
 
-    /// Returns all distributions, and what TPOT can be beside its own bounds.
+    /// Returns all distributions, and what latencies can be beside their own bounds.
     pub(crate) fn distributions(
         mut self,
         counts: &Counts,
-    ) -> (BTreeMap<MetricId, Distribution>, OpenTpot) {
+    ) -> (BTreeMap<MetricId, Distribution>, OpenEnds) {
         for (metric, place, by) in self.tails.raised() {
             if let Some(samples) = self.by_metric.get_mut(&metric) {
                 samples.raise_low(place, by);
             }
         }
         let n_cut = self.cut.e2es.len();
-        self.take_cut();
+        let cut = self.take_cut().into_iter().map(|(metric, samples, min)| {
+            (metric, Distribution { min, ..samples.distribution(metric.unit(), 0, None) })
+        });
+        let cut = cut.collect();
         let tpot = |samples: Samples| samples.distribution(MetricId::Tpot.unit(), 0, None);
         let seen = self.by_metric.get(&MetricId::Tpot);
-        let open = OpenTpot {
+        let open = OpenEnds {
             n_unseen: seen.map_or(0, Samples::n_unseen),
             with_unseen: seen.and_then(Samples::with_unseen).map(tpot),
             most: self.tpot_most.map(tpot),
+            cut,
         };
         let n_failed = counts.n_failed();
         let n_censored = self.n_censored;
@@ -497,9 +513,9 @@ impl Latencies {
     }
 }
 
-/// What TPOT can be beside what its own bounds say.
+/// What latencies can be beside what their own bounds say.
 #[derive(Debug, Default)]
-pub(crate) struct OpenTpot {
+pub(crate) struct OpenEnds {
     /// Streams of which bench saw too little to tell their TPOT.
     pub n_unseen: u64,
     /// The distribution with bounds in which those streams count too, if there are any.
@@ -507,6 +523,9 @@ pub(crate) struct OpenTpot {
     /// The distribution of the most that it can be, where nobody says how many tokens came first; its
     /// bounds are its values.
     pub most: Option<Distribution>,
+    /// Latencies in which nothing limits what a phase left waiting as it was ended, since its queue
+    /// only grew.
+    pub(crate) cut: BTreeMap<MetricId, Distribution>,
 }
 
 /// Token events with one stamp, and what lies before them.
@@ -563,6 +582,7 @@ fn as_itl(icl: &Distribution, one_token_per_chunk: bool) -> Distribution {
 mod tests {
     use super::*;
     use crate::metrics::request::tests::request;
+    use crate::metrics::summary::NumberState;
     use crate::record::request::{CancelCause, Outcome, RequestError};
 
     fn distributions(records: &[RequestRecord]) -> BTreeMap<MetricId, Distribution> {
@@ -692,18 +712,49 @@ mod tests {
             latencies.push(&record, &RequestMetrics::of(&record), Nanos::ZERO);
         }
         let least = latencies.at_least().unwrap();
-        let mut found = latencies.distributions(&Counts::default()).0;
+        let (mut found, open) = latencies.distributions(&Counts::default());
         let limits = crate::metrics::tests::fixture::limits();
         crate::metrics::bounds::judge(&limits, &mut BTreeMap::new(), &mut found);
+        crate::metrics::bounds::widen_by_cut(&limits, &mut found, &open);
         let ttft = &found[&MetricId::Ttft];
         let median = ttft.percentile(50.0).unwrap();
         assert_eq!((ttft.n, median.value, median.interval), (100, Some(least.ttft_ms[0]), None));
         assert_eq!(median.value, Some(3_000.0));
         assert!(median.bound.is_some_and(|(_, high)| crate::metrics::bounds::is_unlimited(high)));
-        assert_eq!(median.state, Some(crate::metrics::summary::NumberState::Doubtful));
-        assert_eq!(median.with_failures, None);
+        assert_eq!(median.state, Some(NumberState::Doubtful));
+        assert_eq!((median.with_failures, ttft.min), (None, Some(100.0)));
         let told = Some("80 that were never answered count as they had waited");
         assert_eq!(found[&MetricId::E2e].note.as_deref(), told);
+    }
+
+    /// Of a hundred requests thirty were never answered: those can be anywhere above what they had
+    /// waited, so that the median lies below the longest answer, far above its value.
+    #[test]
+    fn what_an_over_saturated_phase_left_waiting_is_no_fault_of_the_instrument() {
+        let mut latencies = Latencies::new(Seed(1));
+        latencies.wait = Nanos::ZERO;
+        latencies.cut_at = vec![Some(Nanos::from_millis(10))];
+        for index in 0..70 {
+            let record = request(index, 0, 0, &[100 + 10 * index, 1_000]);
+            latencies.push(&record, &RequestMetrics::of(&record), Nanos::ZERO);
+        }
+        for index in 70..100 {
+            let mut record = request(index, 0, 0, &[]);
+            record.outcome = Outcome::Cancelled(CancelCause::OverSaturated);
+            record.done = None;
+            latencies.push(&record, &RequestMetrics::of(&record), Nanos::ZERO);
+        }
+        let (mut found, open) = latencies.distributions(&Counts::default());
+        let limits = crate::metrics::tests::fixture::limits();
+        crate::metrics::bounds::judge(&limits, &mut BTreeMap::new(), &mut found);
+        crate::metrics::bounds::widen_by_cut(&limits, &mut found, &open);
+        let ttft = &found[&MetricId::Ttft];
+        let median = ttft.percentile(50.0).unwrap();
+        let (low, high) = median.bound.unwrap();
+        assert!(low < 300.0 && (500.0..700.0).contains(&high), "{median:?}");
+        assert_eq!((median.state, median.interval), (Some(NumberState::Doubtful), None));
+        assert_eq!((ttft.min, ttft.mean_state), (Some(100.0), Some(NumberState::Doubtful)));
+        assert!(crate::metrics::bounds::is_unlimited(ttft.mean_bound.unwrap().1));
     }
 
     #[test]

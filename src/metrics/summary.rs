@@ -377,7 +377,7 @@ pub(crate) struct Figure {
     /// Estimator of the interval, or the reason of its absence.
     pub note: Note,
     /// Ends between which the true value lies, for all that bench may have added to it or taken
-    /// from it; the upper is 1.8e308, the largest number, where nothing limits it. Absent where
+    /// from it; the upper is the largest number where nothing limits it. Absent where
     /// that is not known.
     pub bound: Option<(f64, f64)>,
     /// What the bound means for the value; absent without one.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
 use crate::ids::CellId;
+use crate::metrics::bounds::Ends;
 use crate::metrics::catalogue::{MetricId, MetricKey};
 use crate::metrics::quantity::Quantity;
 use crate::metrics::reference_cell::ReferenceComparison;
@@ -269,16 +270,16 @@ struct FigureFile {
     n: u64,
     /// Confidence interval, 95 % unless the note says otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    interval: Option<(f64, f64)>,
+    interval: Option<Ends>,
     /// Estimator of the interval, or the reason of its absence; where it is absent, the metric's
     /// note holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     note: Option<Note>,
     /// Ends between which the true value lies, for all that bench may have added to it or taken
-    /// from it; the upper is 1.8e308, the largest number, where nothing limits it. Where it is absent, the metric says whether the value is exact to its digits;
-    /// `null` is not known.
+    /// from it; the upper is `null` where nothing limits it. Where it is absent, the metric says
+    /// whether the value is exact to its digits; `null` is not known.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "said")]
-    bound: Option<Option<(f64, f64)>>,
+    bound: Option<Option<Ends>>,
     /// What the bound means for the value; where it is absent, a bound is too narrow to matter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     state: Option<NumberState>,
@@ -295,7 +296,7 @@ struct DistributionFile {
     mean: Option<f64>,
     /// Ends between which the true mean lies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    mean_bound: Option<(f64, f64)>,
+    mean_bound: Option<Ends>,
     /// What they mean for the mean; where it is absent, they are too narrow to matter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mean_state: Option<NumberState>,
@@ -326,11 +327,11 @@ struct PercentileFile {
     value: Option<f64>,
     /// Order-statistic interval, 95 %.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    interval: Option<(f64, f64)>,
+    interval: Option<Ends>,
     /// Ends between which the true percentile lies: that of the low ends of the samples and that
     /// of their high ends. Absent where these are not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    bound: Option<(f64, f64)>,
+    bound: Option<Ends>,
     /// What they mean for the value; where it is absent, they are too narrow to matter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     state: Option<NumberState>,
@@ -799,13 +800,13 @@ impl FigureFile {
     fn of(figure: &Figure, usual: &MetricFile) -> Self {
         let bound = match figure.bound {
             _ if usual.exact && is_exact(figure) => None,
-            Some(bound) => Some(Some(bound)),
+            Some(bound) => Some(Some(bound.into())),
             None => usual.exact.then_some(None),
         };
         Self {
             value: figure.value,
             n: figure.n,
-            interval: figure.interval,
+            interval: figure.interval.map(Ends::from),
             note: Some(&figure.note).filter(|note| **note != usual.note).cloned(),
             bound,
             state: state_said(figure.state),
@@ -814,12 +815,12 @@ impl FigureFile {
 
     fn read(self, metric: MetricId, usual: MetricFile) -> Figure {
         let exact = || Some(self.value?).filter(|_| usual.exact).map(|value| (value, value));
-        let bound = self.bound.unwrap_or_else(exact);
+        let bound = self.bound.map_or_else(exact, |said| said.map(Into::into));
         Figure {
             value: self.value,
             unit: metric.unit(),
             n: self.n,
-            interval: self.interval,
+            interval: self.interval.map(Into::into),
             note: self.note.unwrap_or(usual.note),
             bound,
             state: state_meant(self.state, self.value, bound),
@@ -834,7 +835,7 @@ impl DistributionFile {
         Self {
             n: found.n,
             mean: found.mean,
-            mean_bound: found.mean_bound,
+            mean_bound: found.mean_bound.map(Ends::from),
             mean_state: state_said(found.mean_state),
             std: found.std,
             min: found.min,
@@ -859,12 +860,13 @@ impl DistributionFile {
         });
         percentiles.extend(untold.collect::<Vec<_>>());
         percentiles.sort_by(|a, b| a.p.total_cmp(&b.p));
+        let mean_bound = self.mean_bound.map(Into::into);
         Distribution {
             unit: metric.unit(),
             n: self.n,
             mean: self.mean,
-            mean_bound: self.mean_bound,
-            mean_state: state_meant(self.mean_state, self.mean, self.mean_bound),
+            mean_bound,
+            mean_state: state_meant(self.mean_state, self.mean, mean_bound),
             std: self.std,
             min: self.min,
             max: self.max,
@@ -879,8 +881,8 @@ impl PercentileFile {
         Self {
             p: at.p,
             value: at.value,
-            interval: at.interval,
-            bound: at.bound,
+            interval: at.interval.map(Ends::from),
+            bound: at.bound.map(Ends::from),
             state: state_said(at.state),
             with_failures: (at.with_failures != at.value).then_some(at.with_failures),
             n_floor: None,
@@ -888,12 +890,13 @@ impl PercentileFile {
     }
 
     fn read(self, n_floor: impl Fn(f64) -> Option<u64>) -> Percentile {
+        let bound = self.bound.map(Into::into);
         Percentile {
             p: self.p,
             value: self.value,
-            interval: self.interval,
-            bound: self.bound,
-            state: state_meant(self.state, self.value, self.bound),
+            interval: self.interval.map(Into::into),
+            bound,
+            state: state_meant(self.state, self.value, bound),
             with_failures: self.with_failures.unwrap_or(self.value),
             n_floor: self.n_floor.or_else(|| n_floor(self.p)).unwrap_or_default(),
         }

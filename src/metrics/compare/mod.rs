@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use crate::metrics::bounds::optional_ends;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare::matching::Alone;
 pub(crate) use crate::metrics::compare::matching::{Side, SideCell};
@@ -199,6 +200,7 @@ pub(crate) struct Compared {
     /// The other over the baseline, or minus it.
     pub change: f64,
     /// Interval of the change at the comparison's level; absent when one trial is all there is.
+    #[serde(default, with = "optional_ends")]
     pub interval: Option<(f64, f64)>,
     /// Two-sided p-value of no change, not corrected for the number of verdicts.
     pub p_value: Option<f64>,
