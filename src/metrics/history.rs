@@ -165,18 +165,6 @@ pub(crate) fn history(runs: &[PastRun<'_>], all: bool, alpha: f64) -> History {
     let mut known = KnownCells::default();
     let mut of_starts: HashMap<String, usize> = HashMap::new();
     let mut too_few: BTreeMap<(usize, usize), (LeftOut, usize)> = BTreeMap::new();
-    let new = |cell: String, alternative: String, last: usize, quantity: &Quantity| Series {
-        cell,
-        alternative,
-        last,
-        quantity: quantity.clone(),
-        unit: quantity.id().unit().to_owned(),
-        values: vec![None; runs.len()],
-        states: vec![None; runs.len()],
-        versions: vec![None; runs.len()],
-        steps: Vec::new(),
-        drift: None,
-    };
     // In the order in which cells first came, and of documents.
     let mut series: BTreeMap<(usize, usize), Series> = BTreeMap::new();
     let mut tries = Tries::default();
@@ -223,9 +211,9 @@ pub(crate) fn history(runs: &[PastRun<'_>], all: bool, alpha: f64) -> History {
                     (place, name.clone(), value(cell, quantity))
                 };
                 let Some(value) = value else { continue };
-                let series = series
-                    .entry((place, rank))
-                    .or_insert_with(|| new(name, alternative.clone(), last, quantity));
+                let series = series.entry((place, rank)).or_insert_with(|| {
+                    Series::new(name, alternative.clone(), last, quantity, runs.len())
+                });
                 series.values[at] = Some(value);
                 series.versions[at].clone_from(&cell.engine_version);
             }
@@ -408,6 +396,27 @@ fn values(cell: &CellSummary, quantity: &Quantity) -> Vec<f64> {
 }
 
 impl Series {
+    fn new(
+        cell: String,
+        alternative: String,
+        last: usize,
+        quantity: &Quantity,
+        n_runs: usize,
+    ) -> Self {
+        Self {
+            cell,
+            alternative,
+            last,
+            quantity: quantity.clone(),
+            unit: quantity.id().unit().to_owned(),
+            values: vec![None; n_runs],
+            states: vec![None; n_runs],
+            versions: vec![None; n_runs],
+            steps: Vec::new(),
+            drift: None,
+        }
+    }
+
     /// Returns how many runs have the number.
     pub(crate) fn n(&self) -> usize {
         self.values.iter().flatten().count()
