@@ -318,7 +318,7 @@ mod tests {
              [matrix]\nconcurrency = [1, 4, 8]\nmax-tokens = [1, 2]\n\
              [phase.load]\nrequests = 6\n";
         let only = |only: &str| {
-            let mut plan = plan_text(Path::new("s.toml"), &scenario, None, &[]).unwrap().plan;
+            let mut plan = plan_text(Path::new("s.toml"), scenario, None, &[]).unwrap().plan;
             keep_only(&mut plan, only).map_err(|failure| failure.render(false))?;
             let key = |cell: &crate::plan::cell::Cell, key: &str| cell.keys[key].clone();
             let cells = plan.cells.iter();

@@ -392,12 +392,7 @@ impl Conductor<'_> {
             }
             let is_up = engine.is_some();
             if budget.as_mut().is_some_and(|budget| !budget.has_room(Instant::now(), is_up)) {
-                // Those whose trials are measured but not synced are no longer left out.
-                self.complete_all()?;
-                if !self.over.contains(&cell_id) {
-                    let budget = self.plan.budget.unwrap_or_default();
-                    self.skip(&cell_id, format!("left out by budget ({budget})"))?;
-                }
+                self.leave_out(&cell_id)?;
                 continue;
             }
             let began = Instant::now();
@@ -461,19 +456,34 @@ impl Conductor<'_> {
                 }
             }
             if trials.is_empty() {
-                self.complete_all()?;
-                let points = self.go_on_searching()?;
-                let served_here = points.iter().filter(|cell| cell.launch == session.launch);
-                trials
-                    .extend(served_here.flat_map(|cell| {
-                        (1..=cell.n_trials).map(|trial| (cell.id.clone(), trial))
-                    }));
+                trials.extend(self.trials_of_new_points(&session.launch)?);
             }
         }
         match engine {
             Some(engine) => self.stop(&session.launch, engine),
             None => Ok(Vec::new()),
         }
+    }
+
+    /// Skips a cell for which there is no time left, unless its trials are measured and only not
+    /// synced yet.
+    fn leave_out(&mut self, cell: &CellId) -> Result<(), RunError> {
+        self.complete_all()?;
+        if self.over.contains(cell) {
+            return Ok(());
+        }
+        let budget = self.plan.budget.unwrap_or_default();
+        self.skip(cell, format!("left out by budget ({budget})"))
+    }
+
+    /// Returns the trials of the next points of searches that one launch serves.
+    fn trials_of_new_points(&mut self, launch: &LaunchId) -> Result<Vec<(CellId, u32)>, RunError> {
+        self.complete_all()?;
+        let points = self.go_on_searching()?;
+        let served_here = points.iter().filter(|cell| cell.launch == *launch);
+        let trials =
+            served_here.flat_map(|cell| (1..=cell.n_trials).map(|trial| (cell.id.clone(), trial)));
+        Ok(trials.collect())
     }
 
     /// Starts an engine for its load time alone, as often as is asked for; returns what a stop left behind.

@@ -203,8 +203,8 @@ impl RunWriter {
         }
         // A directory that was removed has no name left.
         let now = fs::read_link(format!("/proc/self/fd/{}", self.opened.as_raw_fd())).ok();
-        let is_there = |now: &PathBuf| here.nlink() > 0 && !file_name(now).ends_with(" (deleted)");
-        let now = now.filter(is_there);
+        let has_name = |now: &PathBuf| here.nlink() > 0 && !file_name(now).ends_with(" (deleted)");
+        let now = now.filter(has_name);
         Err(StoreError::Gone { path: path.to_owned(), now })
     }
 

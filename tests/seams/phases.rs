@@ -75,7 +75,8 @@ fn a_cell_with_one_measured_phase_is_its_own_row() {
 #[test]
 fn an_open_loop_that_runs_out_of_rows_says_so_beforehand_and_afterwards() {
     let place = Place::new();
-    let rows: String = (0..60).map(|n| format!("{{\"prompt\": \"Say {n}.\"}}\n")).collect();
+    let rows: Vec<String> = (0..60).map(|n| format!("{{\"prompt\": \"Say {n}.\"}}")).collect();
+    let rows = rows.join("\n");
     place.write("d.jsonl", &rows);
     let scenario = |cycle: bool| {
         format!(
