@@ -9,6 +9,10 @@ use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::{CellSummary, GateOutcome, GateResult, NumberState};
 use crate::scenario::spec::Undecided;
 
+/// Why a condition is missed that was held against nothing: an engine that bears another name, or a
+/// sweep of other loads, would pass it for ever.
+const NOTHING_HELD: &str = "no cell has a counterpart: nothing was held against the condition";
+
 /// Returns a condition that is relative to a baseline; `None` for any other.
 pub(crate) fn relative(text: &str) -> Option<Condition> {
     Condition::parse(text).ok().filter(|condition| condition.limit.is_relative())
@@ -18,7 +22,7 @@ pub(crate) fn relative(text: &str) -> Option<Condition> {
 ///
 /// What both cells have by trial is decided by the interval of its change between trials; any other
 /// number as `--baseline` of a run decides it. A condition is not about cells of which neither side has
-/// the number, unless none has it at all. What is not decided counts as missed where `undecided` says
+/// the number, unless none has it at all. Where no cell has a counterpart it is missed. What is not decided counts as missed where `undecided` says
 /// so.
 pub(crate) fn judge(
     comparison: &Comparison,
@@ -43,9 +47,15 @@ pub(crate) fn judge(
             Some((is_about, pair[1], found))
         });
         let alone = without.clone().map(|place| {
+            let is_held = comparison.cells.iter().any(|cells| cells.side == place.other);
+            let (outcome, why) = if is_held {
+                (GateOutcome::Undecided, "the cell has no counterpart")
+            } else {
+                (GateOutcome::Missed, NOTHING_HELD)
+            };
             let found = GateResult {
-                outcome: GateOutcome::Undecided,
-                why: Some("the cell has no counterpart".to_owned()),
+                outcome,
+                why: Some(why.to_owned()),
                 ..result(place.other, &place.cell)
             };
             let cell = by_name[0][&*place.cell];
@@ -68,9 +78,11 @@ fn of_pair(
     cells: &ComparedCells,
     [baseline, candidate]: [&CellSummary; 2],
 ) -> Option<GateResult> {
-    // What cannot be compared has not shown that it is no worse.
+    // What came to nothing where the baseline was measured has not shown that it is no worse. Of what
+    // was never measured, or not in the baseline, nobody knows.
     if let Some(why) = &cells.not_compared {
-        return Some(GateResult { why: Some(why.clone()), ..result });
+        let outcome = if cells.is_lost { result.outcome } else { GateOutcome::Undecided };
+        return Some(GateResult { why: Some(why.clone()), outcome, ..result });
     }
     let row = cells.rows.iter().find(|row| is_about(condition, row, baseline));
     let subject = row.and_then(|row| row.extractor.clone()).map(Subject::AccuracyBy);

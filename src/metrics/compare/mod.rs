@@ -297,7 +297,8 @@ pub(crate) fn compare(
         unmatched.extend(matched.only_baseline.into_iter().map(place(0, side)));
         unmatched.extend(matched.only_candidate.into_iter().map(place(side, 0)));
         for pair in matched.pairs {
-            let not_compared = not_compared(pair.baseline).or_else(|| not_compared(pair.candidate));
+            let of_baseline = || Some(format!("the baseline's {}", not_compared(pair.baseline)?));
+            let not_compared = of_baseline().or_else(|| not_compared(pair.candidate));
             // Cells that differ in load alone share their engines' starts: these count once.
             let is_compared = not_compared.is_none();
             let is_first = is_compared && started.insert((side, pair.launches.clone()));
@@ -472,6 +473,34 @@ mod tests {
     }
 
     #[test]
+    fn a_gate_is_missed_by_a_cell_that_is_lost_and_not_by_one_that_is_mended() {
+        let well = || cell("1", &[40.0, 40.1, 39.9]);
+        let with = |status| CellSummary {
+            validity: Validity::new(status, ["it died".to_owned()]),
+            ..cell("1", &[])
+        };
+        let outcome = |before: CellSummary, now: CellSummary| {
+            let gate = gated("ttft.p50 > +5%", &[before], &[now]).remove(0);
+            (gate.outcome, gate.why.unwrap_or_default())
+        };
+        let (missed, open) = (GateOutcome::Missed, GateOutcome::Undecided);
+        let of = |outcome, why: &str| (outcome, why.to_owned());
+        let (failed, skipped) = (CellStatus::Failed, CellStatus::Skipped);
+        assert_eq!(outcome(well(), with(failed)), of(missed, "1 failed: it died"));
+        assert_eq!(outcome(with(failed), well()), of(open, "the baseline's 1 failed: it died"));
+        assert_eq!(outcome(well(), with(skipped)), of(open, "1 was skipped: it died"));
+    }
+
+    #[test]
+    fn a_gate_that_was_held_against_nothing_is_missed() {
+        let of = |name: &str| cell(name, &[40.0, 40.1, 39.9]);
+        let found = gated("ttft.p50 > +5%", &[of("1"), of("4")], &[of("2"), of("32")]);
+        let outcomes = found.iter().map(|gate| (gate.outcome, gate.why.as_deref().unwrap()));
+        let why = "no cell has a counterpart: nothing was held against the condition";
+        assert_eq!(outcomes.collect::<Vec<_>>(), [(GateOutcome::Missed, why); 2]);
+    }
+
+    #[test]
     fn a_gate_is_not_about_cells_of_which_neither_side_has_the_number() {
         let reads = || cell("reads", &[40.0, 40.1, 39.9]);
         let graded = |correct| with_accuracy(cell("graded", &[]), correct, 1_000);
@@ -604,7 +633,7 @@ mod tests {
         assert_eq!(counts.collect::<Vec<_>>(), [0, 1, 0]);
         let gates = gated("load_time > +50%", &cells, &cells);
         let outcomes = gates.iter().map(|gate| (gate.cell.as_str(), gate.outcome));
-        let expected = [("1", GateOutcome::Missed), ("2", GateOutcome::Undecided)];
+        let expected = [("1", GateOutcome::Undecided), ("2", GateOutcome::Undecided)];
         assert_eq!(outcomes.collect::<Vec<_>>(), expected, "a cell that failed, and two starts");
     }
 
