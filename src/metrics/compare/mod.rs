@@ -220,6 +220,12 @@ impl Compared {
         by.map_or_else(|| self.quantity.label(), |by| by.label())
     }
 
+    /// Returns the name of what is compared, for programs: `ttft.p50`, `accuracy.flexible`.
+    pub(crate) fn tag(&self) -> String {
+        let by = self.extractor.as_ref();
+        by.map_or_else(|| self.quantity.to_string(), |by| format!("{}.{by}", self.quantity))
+    }
+
     /// Returns the same seen from the other side: what the baseline is to the other.
     #[must_use]
     pub(crate) fn turned(&self) -> Self {
@@ -684,7 +690,10 @@ mod tests {
         for (one, other) in [(&ours, &theirs), (&theirs, &ours)] {
             let row = compared(one, other).cells.remove(0).rows.remove(0);
             assert_eq!(row.extractor.as_deref(), Some("strict"));
-            assert_eq!(row.label(), "accuracy (strict)");
+            assert_eq!(
+                (row.label(), row.tag()),
+                ("accuracy (strict)".into(), "accuracy.strict".into())
+            );
             assert!((row.change.abs() - 5.0).abs() < 1e-9, "{row:?}");
         }
         assert_eq!(compared(&ours, &ours).cells[0].rows[0].extractor, None, "the first of both");

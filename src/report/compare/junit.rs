@@ -65,7 +65,7 @@ fn cases_of(cells: &ComparedCells) -> Vec<Case> {
     }
     let case = |row: &Compared| Case {
         class: class.clone(),
-        name: row.quantity.to_string(),
+        name: row.tag(),
         outcome: match row.verdict {
             Verdict::Better | Verdict::Equivalent => Outcome::Passed,
             Verdict::Worse => Outcome::Worse(told(row)),
