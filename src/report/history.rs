@@ -99,7 +99,7 @@ fn sentences(history: &History) -> Vec<(Option<Verdict>, String)> {
     if !has_changes {
         told.push((None, no_change(history)));
     }
-    told.extend(gone(history).map(|it| (None, it)));
+    told.extend(gone(history).into_iter().map(|it| (None, it)));
     told
 }
 
@@ -112,7 +112,9 @@ fn no_change(history: &History) -> String {
         Some(least) if least > OVERLOOKED_MAX => {
             format!("No step and no drift is found, but {nobody}: {}.", least_told(least))
         }
-        Some(_) if history.unmeasured.is_empty() => NO_CHANGE.to_owned(),
+        Some(_) if history.unmeasured.is_empty() && gone(history).is_empty() => {
+            NO_CHANGE.to_owned()
+        }
         Some(_) => "No step and no drift in what was measured.".to_owned(),
     }
 }
@@ -147,23 +149,32 @@ fn state(status: CellStatus) -> String {
     status.word().to_uppercase()
 }
 
-/// Names the cells of earlier runs that the last one of their scenario does not have.
-fn gone(history: &History) -> Option<String> {
+/// Names the cells of earlier runs that the last one of their scenario does not have, and the numbers
+/// of those that it has.
+fn gone(history: &History) -> Vec<String> {
     let is_there = |one: &Series| one.values[one.last].is_some() || one.states[one.last].is_some();
     let mut there = BTreeMap::<&str, bool>::new();
     for one in history.series.iter().filter(|one| one.quantity.id() != MetricId::LoadTime) {
         *there.entry(&one.cell).or_default() |= is_there(one);
     }
-    let mut cells: Vec<&str> =
-        there.into_iter().filter(|(_, is_there)| !is_there).map(|(cell, _)| cell).collect();
-    let n = cells.len();
+    let is_gone = |one: &&Series| !is_there(one) && there.get(&*one.cell) == Some(&true);
+    let number = |one: &Series| format!("{} of {}", one.quantity.label(), one.cell);
+    let numbers = history.series.iter().filter(is_gone).map(number).collect();
+    let cells = there.iter().filter(|(_, is_there)| !**is_there);
+    let cells = cells.map(|(cell, _)| (*cell).to_owned()).collect();
+    [("cell", cells), ("number", numbers)].into_iter().filter_map(not_in_last).collect()
+}
+
+/// Counts and names what the last run lacks; `None` where it lacks nothing.
+fn not_in_last((what, mut names): (&str, Vec<String>)) -> Option<String> {
+    let n = names.len();
     let more = match n.saturating_sub(NAMES_MAX) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    cells.truncate(NAMES_MAX);
-    let what = counted(n as u64, "cell");
-    (n > 0).then(|| line(&format!("Not in the last run: {what}, {}{more}.", cells.join(", "))))
+    names.truncate(NAMES_MAX);
+    let what = counted(n as u64, what);
+    (n > 0).then(|| line(&format!("Not in the last run: {what}, {}{more}.", names.join(", "))))
 }
 
 /// Names the runs and numbers that are no part of it.
@@ -428,6 +439,19 @@ mod tests {
         }
         let wide = terminal(&history, Some(120), false);
         assert!(wide.contains("\nNot in the last run: 1 cell, sim concurrency=4.\n"), "{wide}");
+        // A number of a cell that is there.
+        history.unmeasured = Vec::new();
+        history.series[0].values[4] = Some(100.0);
+        let lost = Series {
+            quantity: Quantity::percentile(MetricId::E2e, 50.0),
+            values: [vec![Some(300.0); 4], vec![None]].concat(),
+            ..history.series[0].clone()
+        };
+        history.series.push(lost);
+        let wide = terminal(&history, Some(120), false);
+        let expected = "\nNot in the last run: 2 numbers, output throughput of sim concurrency=4, E2E \
+                        latency p50 of sim concurrency=4.\n";
+        assert!(wide.contains(expected) && !wide.contains(NO_CHANGE), "{wide}");
     }
 
     #[test]

@@ -113,9 +113,17 @@ pub(crate) fn is_any(low: f64, high: f64) -> bool {
     (low..=high).contains(&1.0) && (low < 0.01 || high > 100.0)
 }
 
-/// Prints the ratio of a level to one before, which may have been 0.
+/// Decimals at most that tell a ratio from 1.
+const TELLING_MAX: usize = 6;
+
+/// Prints the ratio of a level to one before, which may have been 0, with as many digits as tell it
+/// from 1.
 pub(crate) fn times_before(ratio: Option<f64>) -> String {
-    ratio.map_or_else(|| "up from 0".to_owned(), times)
+    let Some(ratio) = ratio else { return "up from 0".to_owned() };
+    let told = times(ratio);
+    let is_told = |decimals: &usize| fixed(ratio, *decimals) != fixed(1.0, *decimals);
+    let decimals = (3..=TELLING_MAX).find(is_told).filter(|_| told == times(1.0));
+    decimals.map_or(told, |decimals| format!("{}×", fixed(ratio, decimals)))
 }
 
 /// Prints the ratio of a run to the one before, of a metric that drifts; one that comes to 0 has none.
@@ -196,6 +204,13 @@ mod tests {
         check(50.0, Some((49.0, 61.0)), "50.0 [49.0, 61.0]");
         check(6.134, Some((2.95, crate::metrics::bounds::UNLIMITED)), "6.13 [2.95, ∞)");
         check(123_456.7, Some((123_000.0, 123_900.0)), "123457 ± 450");
+    }
+
+    #[test]
+    fn a_change_of_level_has_the_digits_that_tell_it_from_none() {
+        let told = |ratio| times_before(Some(ratio));
+        assert_eq!([told(1.002), told(0.999_96), told(1.25)], ["1.002×", "0.99996×", "1.25×"]);
+        assert_eq!([told(1.0), times_before(None)], ["1.00×", "up from 0"]);
     }
 
     #[test]
