@@ -168,21 +168,52 @@ fn run_of_summary(path: &Path) -> Option<&Path> {
     (name(path) == "summary.json" && RunDir::at(dir).manifest().is_file()).then_some(dir)
 }
 
+/// Folders in a folder that are looked into: a sweep's, of its server's settings, of its client's.
+const DEPTH_MAX: usize = 4;
+
 /// Returns the files of a folder that a known tool wrote, and what else of its JSON files is left out.
+/// Where none of it is in the folder itself, those of the folders in it are, as sweeps write them.
 fn result_files(folder: &Path) -> Result<(Vec<ResultFile>, Vec<String>), SubjectError> {
-    let failed = |source| SubjectError::File { path: folder.to_owned(), source };
-    let mut paths: Vec<PathBuf> = Vec::new();
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        paths.push(entry.map_err(failed)?.path());
+    let (mut folders, mut left_out) = (vec![folder.to_owned()], Vec::new());
+    for _ in 0..DEPTH_MAX {
+        let (mut paths, mut below) = (Vec::new(), Vec::new());
+        for folder in &folders {
+            let failed = |source| SubjectError::File { path: folder.clone(), source };
+            for entry in fs::read_dir(folder).map_err(failed)? {
+                let entry = entry.map_err(failed)?;
+                // A link may lead back to where it is.
+                let is_folder = entry.file_type().map_err(failed)?.is_dir();
+                if is_folder && !RunDir::at(&entry.path()).manifest().is_file() {
+                    below.push(entry.path());
+                } else {
+                    paths.push(entry.path());
+                }
+            }
+        }
+        paths.sort();
+        let (files, others) = files_among(folder, paths)?;
+        left_out.extend(others);
+        if !files.is_empty() || below.is_empty() {
+            return Ok((files, left_out));
+        }
+        folders = below;
     }
-    paths.sort();
+    Ok((Vec::new(), left_out))
+}
+
+/// Returns the files of these that a known tool wrote, and what else of JSON files is left out, by the
+/// names that they have in `folder`.
+fn files_among(
+    folder: &Path,
+    paths: Vec<PathBuf>,
+) -> Result<(Vec<ResultFile>, Vec<String>), SubjectError> {
     let is_json = |path: &PathBuf| {
         path.is_file() && path.extension().is_some_and(|it| it == "json" || it == "jsonl")
     };
     let (mut left_out, mut lacking) = (Vec::new(), None);
     let mut files: Vec<(String, ResultFile)> = Vec::new();
     for path in paths.into_iter().filter(is_json) {
-        let name = name(&path);
+        let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
         match importers::read(&name, &read(&path)?) {
             Ok(file) => {
                 let (file, told) = without_copies(file, &files);
@@ -354,6 +385,17 @@ mod tests {
             "warmup.json: it is of vllm bench serve, but it is the warm-up of a sweep",
         ];
         assert_eq!(results.left_out(), told);
+        // As it lies in the folders of a sweep, and beside a run.
+        let sweep = tempfile::tempdir().unwrap();
+        for (folder, number) in [("SERVE--a/BENCH--b", 0), ("SERVE--a/BENCH--c", 1), ("run", 2)] {
+            let folder = sweep.path().join(folder);
+            fs::create_dir_all(&folder).unwrap();
+            let text = serde_json::to_vec(&runs[number]).unwrap();
+            fs::write(folder.join("run=0.json"), text).unwrap();
+        }
+        fs::write(sweep.path().join("run/run.json"), "{}").unwrap();
+        let (files, left_out) = result_files(sweep.path()).unwrap();
+        assert_eq!((files.len(), left_out.len()), (2, 0), "{left_out:?}");
         let alone = Subject::open(&home.path().join("summary.json"), &mut Lengths::default());
         assert!(matches!(alone, Ok(Subject::Results(it)) if it.cells().count() == 1));
     }
