@@ -95,7 +95,8 @@ pub(crate) struct Slack {
     pub(crate) found_ms: f64,
 }
 
-/// Machines for a rate of requests, at the load of the recommended cell.
+/// Machines for a rate of requests, at the load of the recommended cell, or at the highest that a
+/// schedule offered to its engine and that may be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Capacity {
     /// Requests per second that were asked for.
@@ -106,6 +107,9 @@ pub(crate) struct Capacity {
     pub(crate) n_gpus: u64,
     /// Price of an hour of them, where a GPU-hour has one.
     pub(crate) price_per_hour: Option<f64>,
+    /// Whether a schedule set what one engine did, which kept up with it: fewer may do.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_at_most: bool,
 }
 
 /// Decides by the keys that a scenario has: `[slo]`, `[gate]` and `[cost]`, once for each thing that
@@ -228,9 +232,18 @@ fn among(
         !may(at) && is_better
     });
     let slack = best.map_or_else(Vec::new, |best| slack(plan, cells[best], good_pct));
-    let capacity = best
-        .zip(rate_per_s)
-        .and_then(|(best, rate)| capacity(cells[best], rate, plan.gpu_hour_price));
+    let capacity = best.zip(rate_per_s).and_then(|(best, rate)| {
+        let of = |at: usize| capacity(cells[at], offered[at], rate, plan.gpu_hour_price);
+        // Of what schedules offered to one engine, the highest says most of what it can do.
+        let is_more = |at: &usize| {
+            offered[best]
+                && offered[*at]
+                && may(*at)
+                && alternative(cells[*at]) == alternative(cells[best])
+        };
+        let more = (0..cells.len()).filter(is_more).filter_map(of);
+        more.chain(of(best)).min_by_key(|it| it.n_engines)
+    });
     Decision {
         asked: IndexMap::new(),
         goal,
@@ -347,7 +360,12 @@ fn criteria(cell: &CellSummary) -> Option<Criteria> {
     Some(found)
 }
 
-fn capacity(cell: &CellSummary, rate_per_s: f64, price: Option<f64>) -> Option<Capacity> {
+fn capacity(
+    cell: &CellSummary,
+    is_at_most: bool,
+    rate_per_s: f64,
+    price: Option<f64>,
+) -> Option<Capacity> {
     let of_one = Quantity::figure(MetricId::RequestThroughput).believed(cell)?.value?;
     let n_engines = (rate_per_s / of_one).ceil();
     (of_one > 0.0 && n_engines.is_finite()).then(|| {
@@ -357,6 +375,7 @@ fn capacity(cell: &CellSummary, rate_per_s: f64, price: Option<f64>) -> Option<C
             n_engines: n_engines as u64,
             n_gpus,
             price_per_hour: price.map(|price| price * n_gpus as f64),
+            is_at_most,
         }
     })
 }
@@ -534,8 +553,8 @@ mod tests {
         // 1,000 tokens per second are 10 requests: 25 of them take three engines of one GPU.
         let capacity = found.capacity.unwrap();
         assert_eq!(
-            (capacity.n_engines, capacity.n_gpus, capacity.price_per_hour),
-            (3, 3, Some(6.0))
+            (capacity.n_engines, capacity.n_gpus, capacity.price_per_hour, capacity.is_at_most),
+            (3, 3, Some(6.0), false)
         );
         let dominated: Vec<_> = found.cells.iter().map(|it| it.dominated_by.as_deref()).collect();
         assert_eq!(dominated, [None, None, None, Some("a 8")]);
@@ -577,6 +596,15 @@ mod tests {
         let found = |cells: Vec<CellSummary>| {
             decide(&plan, &Summary { cells, ..Summary::default() }, None).remove(0)
         };
+        // 10 and 2.5 requests a second were offered to one engine, and 2.5 are the cheaper ones.
+        let cells = vec![at("a", 10, 1.0, true), at("a", 40, 4.0, true)];
+        let cells = cells.into_iter().zip([2.0, 1.0]).map(|(cell, price)| {
+            with_figure(cell, MetricId::CostPer1mTokens, price, Some((price, price)))
+        });
+        let summary = Summary { cells: cells.collect(), ..Summary::default() };
+        let found_at = decide(&plan, &summary, Some(25.0)).remove(0);
+        let capacity = found_at.capacity.unwrap();
+        assert_eq!((found_at.best, capacity.n_engines, capacity.is_at_most), (Some(1), 3, true));
         let one = found(vec![at("a", 10, 4.0, true), at("a", 40, 1.0, true)]);
         assert_eq!((one.best, one.runner_up, one.margin), (Some(1), None, None));
         let two = found(vec![at("a", 40, 1.0, true), at("b", 10, 4.0, true)]);

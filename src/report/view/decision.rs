@@ -190,8 +190,12 @@ impl<'a> Told<'a> {
         if let Some(capacity) = decision.capacity {
             let price =
                 capacity.price_per_hour.map(|price| format!(", {} an hour", rounded(price)));
+            let (most, why) = match capacity.is_at_most {
+                true => ("at most ", ": one kept up with all that was offered to it"),
+                false => ("", ""),
+            };
             said.push(format!(
-                "{} req/s take {} with {}{}.",
+                "{} req/s take {most}{} with {}{}{why}.",
                 rounded(capacity.rate_per_s),
                 counted(capacity.n_engines, "engine"),
                 counted(capacity.n_gpus, "GPU"),
