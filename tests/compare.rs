@@ -229,6 +229,45 @@ fn what_differs_between_two_runs_stands_beside_and_what_matches_nothing_is_liste
 }
 
 #[test]
+fn what_is_sent_at_once_and_what_a_variable_chooses_are_the_load_and_no_alternative() {
+    let _turn = beside_others();
+    let place = place();
+    let long = "{\"question\":\"What is this and this and this and this and this?\"}\n".repeat(20);
+    std::fs::write(place.home.path().join("long.jsonl"), long).unwrap();
+    let scenario = |more: &str, phase: &str| {
+        format!(
+            "trials = 2\n{more}[vars]\nfile = \"q\"\n[engine.sim]\nttft = \"10ms\"\nitl = \"1ms\"\n\
+             [dataset.q]\nsource = \"jsonl\"\nlocation = \"./{{{{ file }}}}.jsonl\"\n\
+             columns = {{ prompt = \"question\" }}\ncycle = true\n[request]\nmax-tokens = 4\n\
+             [phase.load]\n{phase}\n"
+        )
+    };
+    place.run("few", &scenario("", "all-at-once = true\nrequests = 4"));
+    place.run("many", &scenario("", "all-at-once = true\nrequests = 16"));
+    let comparison = place.compared(&["few", "many"]);
+    assert_eq!(comparison["cells"], serde_json::json!([]));
+    let unmatched = comparison["unmatched"].to_string();
+    assert!(unmatched.contains("\"requests\":\"4\""), "{unmatched}");
+    assert!(unmatched.contains("\"requests\":\"16\""), "{unmatched}");
+    assert_eq!(place.compared(&["few", "few"])["cells"].as_array().unwrap().len(), 1);
+    // A gate that was held against nothing is missed.
+    let gate = ["compare", "few", "many", "--fail-if", "ttft.p50 > +500%"];
+    let told = place.expect(104, &gate);
+    assert!(told.contains("nothing was held against the condition"), "{told}");
+    let told = place.expect(104, &[&gate[..], &["--format", "junit"]].concat());
+    assert!(told.contains("failures=\"1\""), "{told}");
+
+    let swept = "[matrix]\nfile = [\"q\", \"long\"]\n";
+    place.run("files", &scenario(swept, "concurrency = 1\nrequests = 8"));
+    let told = place.expect(2, &["compare", "files"]);
+    assert!(told.contains("this run has one alternative"), "{told}");
+    let told = place.expect(2, &["compare", "files", "--by", "file"]);
+    assert!(told.contains("`file` is the load"), "{told}");
+    let same = place.compared(&["files", "files"]);
+    assert_eq!(same["cells"].as_array().unwrap().len(), 2, "{same}");
+}
+
+#[test]
 fn accuracies_are_compared_on_the_items_that_both_answered() {
     let _turn = beside_others();
     let place = place();

@@ -8,6 +8,7 @@ use toml::Table;
 
 use crate::analysis::records::{complete_trials, corrupt};
 use crate::analysis::rescore::{RescoreError, item_classes};
+use crate::metrics::axes;
 use crate::metrics::compare::Side;
 use crate::metrics::compare::sides::{alternatives, side_cells, sides_by};
 use crate::metrics::summary::{CellSummary, Summary};
@@ -113,7 +114,12 @@ impl ComparedRun {
 
     /// Returns the alternatives that the run sweeps over more than one value, in their order.
     pub(crate) fn alternatives(&self) -> Vec<String> {
-        alternatives(&self.summary.cells.iter().collect::<Vec<_>>())
+        alternatives(&side_cells(&self.plan, &self.summary))
+    }
+
+    /// Whether a swept key is part of the load or says what is asked, by its name or by the plan.
+    pub(crate) fn is_load(&self, key: &str) -> bool {
+        axes::is_load(key) || axes::asked_by_plan(&self.plan).contains(key)
     }
 
     fn planned(&self, name: &str) -> Option<&Cell> {

@@ -11,7 +11,6 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::{gate_flags, output};
 use crate::importers::Lengths;
-use crate::metrics::axes::is_load;
 use crate::metrics::compare::{
     Comparison, Rules, Side, compare, gates, is_main, is_of_whole_run, not_shown,
 };
@@ -131,7 +130,7 @@ fn by_key<'r>(subject: &'r subject::Subject, by: Option<&str>) -> Result<Sides<'
     };
     let key = match by {
         Some(key) if alternatives.iter().any(|known| known == key) => key,
-        Some(key) if is_load(key) => {
+        Some(key) if run.is_load(key) => {
             let message =
                 format!("`{key}` is the load, and loads are not compared with each other");
             return Err(usage(&message).help(known()));

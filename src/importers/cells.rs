@@ -3,13 +3,11 @@
 use indexmap::{IndexMap, IndexSet};
 
 use crate::importers::measurement::Measurement;
-use crate::metrics::axes::ARRIVALS;
+use crate::metrics::axes::{ARRIVALS, MEAN_LENGTHS};
 
 /// Mean lengths that differ by no more than this factor are one length: other prompts of the same
 /// data set, or other answers to them. Lengths that are swept go by larger steps.
 const SAME_LENGTH: f64 = 1.2;
-/// Keys of the mean prompt and output tokens of a request.
-pub(super) const LENGTHS: [&str; 2] = ["mean-prompt-tokens", "mean-output-tokens"];
 const MODEL: &str = "model";
 /// Value of what one file says and another does not.
 const UNSAID: &str = "none";
@@ -22,7 +20,7 @@ pub(crate) struct Lengths([Vec<f64>; 2]);
 impl Lengths {
     /// Returns the names of a measurement's lengths, where they are known.
     fn names(&mut self, means: [Option<f64>; 2]) -> Vec<(String, String)> {
-        let told = LENGTHS.iter().zip(&mut self.0).zip(means);
+        let told = MEAN_LENGTHS.iter().zip(&mut self.0).zip(means);
         let named = told.filter_map(|((key, seen), mean)| {
             let mean = mean.filter(|mean| *mean > 0.0)?;
             let is_same = |other: &&f64| (mean / **other).ln().abs() <= SAME_LENGTH.ln();
@@ -47,7 +45,7 @@ pub(super) fn cells(mut measurements: Vec<Measurement>, lengths: &mut Lengths) -
     let mut names: IndexSet<String> = [ARRIVALS.to_owned()].into();
     names.extend(measurements.iter().flat_map(|it| it.config.keys().cloned()));
     // A length that was asked for tells more than one that was counted.
-    names.extend(LENGTHS.map(str::to_owned));
+    names.extend(MEAN_LENGTHS.map(str::to_owned));
     for it in &mut measurements {
         let arrivals = it.arrivals_word();
         it.config.extend(arrivals.map(|word| (ARRIVALS.to_owned(), word)));
@@ -81,7 +79,7 @@ pub(super) fn cells(mut measurements: Vec<Measurement>, lengths: &mut Lengths) -
 
 /// Returns what a measurement says of a name; `None` for a length that it did not come to know.
 fn value(it: &Measurement, name: &str) -> Option<String> {
-    let unsaid = || (!LENGTHS.contains(&name)).then(|| UNSAID.to_owned());
+    let unsaid = || (!MEAN_LENGTHS.contains(&name)).then(|| UNSAID.to_owned());
     it.config.get(name).cloned().or_else(unsaid)
 }
 

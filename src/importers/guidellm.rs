@@ -45,7 +45,19 @@ fn benchmark(it: &Value, version: &str) -> Measurement {
         Some("synchronous") => found.load_by(Some(1.0), None, 1.0),
         Some("poisson") => found.load_by(cap, of_strategy("rate"), 1.0),
         Some("constant") => found.load_by(cap, of_strategy("rate"), f64::INFINITY),
-        Some("throughput") => found.load_by(cap, None, 1.0),
+        Some("throughput") => {
+            found.load_by(cap, None, 1.0);
+            // How many it sends in a time is a result; how many it was told to send is the load.
+            let limits = it.pointer("/config/constraints").and_then(Value::as_object);
+            let limits = limits.filter(|it| cap.is_none() && !it.contains_key("max_requests"));
+            if let Some(limits) = limits.filter(|it| !it.is_empty()) {
+                let told = limits
+                    .iter()
+                    .map(|(name, limit)| load_words(name, limit.get("args").unwrap_or(limit), &[]));
+                let told: Vec<String> = told.collect();
+                found.load = Load::Other(format!("all at once: {}", told.join(", ")));
+            }
+        }
         Some(other) => {
             let strategy = it.pointer("/config/strategy").unwrap_or(&Value::Null);
             found.load = Load::Other(load_words(other, strategy, &["worker_count"]));

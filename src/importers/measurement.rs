@@ -7,7 +7,9 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use crate::ids::CellId;
-use crate::metrics::axes::{ARRIVALS, MAX_IN_FLIGHT, arrivals_word, load_of};
+use crate::metrics::axes::{
+    ARRIVALS, MAX_IN_FLIGHT, REQUESTS, arrivals_word, at_once, load_of, loads,
+};
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::failures::{self, FailureLimit};
 use crate::metrics::quantity::{Quantity, Statistic};
@@ -158,9 +160,16 @@ impl Measurement {
     pub(super) fn load(&self) -> Option<String> {
         match &self.load {
             Load::Unsaid => None,
-            Load::Phase(arrivals, cap) => Some(load_of(&[(arrivals, *cap)])),
+            Load::Phase(arrivals, cap) => {
+                Some(loads(&[load_of(arrivals, *cap, Some(self.n_sent()))]))
+            }
             Load::Other(words) => Some(words.clone()),
         }
+    }
+
+    /// Returns how many requests were sent: those that a tool was asked for.
+    const fn n_sent(&self) -> u64 {
+        self.n_ok + self.n_failed
     }
 
     /// Returns how requests arrive at the load, where it is known.
@@ -184,7 +193,11 @@ impl Measurement {
                 | ArrivalsPlan::Gamma { rate_per_s, .. },
                 cap,
             ) => ("rate", rate_per_s.to_string(), *cap),
-            Load::Phase(..) | Load::Unsaid => return Vec::new(),
+            Load::Phase(arrivals, _) => {
+                let n = at_once(arrivals, Some(self.n_sent()));
+                return n.map(|n| (REQUESTS.to_owned(), n.to_string())).into_iter().collect();
+            }
+            Load::Unsaid => return Vec::new(),
             Load::Other(words) => (ARRIVALS, words.clone(), None),
         };
         let cap = cap.map(|cap| (MAX_IN_FLIGHT.to_owned(), cap.to_string()));

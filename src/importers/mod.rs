@@ -15,14 +15,16 @@ pub(crate) mod server_log;
 mod serving;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use serde_json::Value;
 use thiserror::Error;
 
 pub(crate) use crate::importers::cells::Lengths;
-use crate::importers::cells::{LENGTHS, cells};
+use crate::importers::cells::cells;
 pub(crate) use crate::importers::measurement::BY_USAGE;
 use crate::importers::measurement::Measurement;
+use crate::metrics::axes::MEAN_LENGTHS;
 use crate::metrics::compare::SideCell;
 use crate::metrics::summary::CellSummary;
 use crate::openai::mend::mend;
@@ -297,6 +299,9 @@ impl Results {
                 keys: summary.keys.clone(),
                 constants,
                 load: load.clone(),
+                length: None,
+                counted_by: Some(format!("{:?}", (self.tool, self.prompt_tokens_by, model))),
+                asked: Rc::default(),
                 launch: String::new(),
             });
         }
@@ -320,7 +325,7 @@ impl Results {
     /// Returns how a cell was configured, as far as its file says it; lengths are not counted to it.
     pub(crate) fn config(&self, cell: &str) -> impl Iterator<Item = (&String, &String)> {
         let config = self.named(cell).into_iter().flat_map(|cell| &cell.config);
-        config.filter(|(name, _)| !LENGTHS.contains(&name.as_str()))
+        config.filter(|(name, _)| !MEAN_LENGTHS.contains(&name.as_str()))
     }
 
     /// Returns what of its files is no part of it, and why.

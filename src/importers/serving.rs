@@ -5,27 +5,34 @@ use serde_json::Value;
 use crate::importers::measurement::{AS_ASKED, Load, Measurement, count, number, text};
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::quantity::Statistic;
-use crate::plan::cell::ArrivalsPlan;
 
 /// Names in which the two differ.
 struct Names {
     e2e: &'static str,
     total_throughput: &'static str,
     model: &'static str,
+    /// Which numbers among the members are settings. Texts and switches are, what people add with
+    /// `--metadata` too, but for [`NOT_ASKED`].
+    is_setting: fn(&str) -> bool,
 }
 
-/// Numbers among the members that were asked for. Of the others those are that are texts or switches,
-/// what people add with `--metadata` too; but for these.
-const ASKED: [&str; 7] = [
-    "max_model_len",
-    "ramp_up_start_rps",
-    "ramp_up_end_rps",
-    "sharegpt_output_len",
-    "random_input_len",
-    "random_output_len",
-    "random_range_ratio",
-];
 const NOT_ASKED: [&str; 3] = ["date", "model_id", "request_rate"];
+/// Numbers among SGLang's members that were asked for.
+const ASKED_OF_SGLANG: [&str; 4] =
+    ["sharegpt_output_len", "random_input_len", "random_output_len", "random_range_ratio"];
+/// Numbers among vLLM's members that were found, or that say the load, beside those of [`is_found`].
+/// `vllm bench sweep` adds all that it varies of the server and of the client to them.
+const FOUND_BY_VLLM: [&str; 9] = [
+    "completed",
+    "failed",
+    "duration",
+    "rtfx",
+    "run_number",
+    "num_prompts",
+    "request_rate",
+    "burstiness",
+    "max_concurrency",
+];
 /// How SGLang's server was configured, of the hundreds of members that it tells.
 const OF_SERVER: [&str; 13] = [
     "version",
@@ -52,8 +59,12 @@ pub(super) fn vllm(document: &Value) -> Option<Result<Vec<Measurement>, String>>
     if document.get("run_number").and_then(Value::as_i64) == Some(-1) {
         return Some(Err("it is the warm-up of a sweep".to_owned()));
     }
-    let names =
-        Names { e2e: "e2el", total_throughput: "/total_token_throughput", model: "/model_id" };
+    let names = Names {
+        e2e: "e2el",
+        total_throughput: "/total_token_throughput",
+        model: "/model_id",
+        is_setting: |name| !is_found(name) && !FOUND_BY_VLLM.contains(&name),
+    };
     let mut found = flat(document, &names);
     // The client in Rust counts what it sends and is the one that looks for a steady state; that in
     // Python takes the usage, and did not always.
@@ -71,6 +82,7 @@ pub(super) fn sglang(document: &Value) -> Option<Result<Vec<Measurement>, String
         e2e: "e2e_latency",
         total_throughput: "/total_throughput",
         model: "/server_info/model_path",
+        is_setting: |name| ASKED_OF_SGLANG.contains(&name),
     };
     let mut found = flat(document, &names);
     found.prompt_tokens_by = AS_ASKED;
@@ -78,6 +90,15 @@ pub(super) fn sglang(document: &Value) -> Option<Result<Vec<Measurement>, String
         found.configured(name, document.pointer(&format!("/server_info/{name}")));
     }
     Some(Ok(vec![found]))
+}
+
+/// Whether a member of vLLM's is by its name a result.
+fn is_found(name: &str) -> bool {
+    let begins = ["total_", "max_concurrent_", "max_output_tokens_per_s", "spec_decode_"];
+    let has = ["throughput", "goodput"];
+    name.ends_with("_ms")
+        || begins.iter().any(|start| name.starts_with(start))
+        || has.iter().any(|part| name.contains(part))
 }
 
 fn flat(document: &Value, names: &Names) -> Measurement {
@@ -120,14 +141,10 @@ fn flat(document: &Value, names: &Names) -> Measurement {
     }
     for (name, value) in document.as_object().into_iter().flatten() {
         let is_word = value.is_string() || value.is_boolean();
-        let is_asked = is_word && !NOT_ASKED.contains(&name.as_str());
-        if is_asked || ASKED.contains(&name.as_str()) {
+        let is_word = is_word && !NOT_ASKED.contains(&name.as_str());
+        if is_word || (value.is_number() && (names.is_setting)(name)) {
             found.configured(name, Some(value));
         }
-    }
-    // Where all requests are sent at once, their number is the load.
-    if found.load == Load::Phase(ArrivalsPlan::AllAtOnce, None) {
-        found.configured("num_prompts", document.get("num_prompts"));
     }
     for (metric, tag) in
         [(MetricId::Ttft, "ttft"), (MetricId::Tpot, "tpot"), (MetricId::E2e, names.e2e)]

@@ -150,7 +150,7 @@ fn a_load_is_what_the_tool_was_asked_for() {
     assert_eq!(load(&[rate, bursty]), gamma);
     let uncapped = ("\"max_concurrency\":4", "\"max_concurrency\":null");
     assert_eq!(load(&[rate, uncapped]), r#"[{"poisson":{"rate_per_s":2.5}}]"#);
-    assert_eq!(load(&[uncapped]), r#"["all-at-once"]"#);
+    assert_eq!(load(&[uncapped]), r#"["all-at-once" requests 80]"#);
     let ramp = (
         "\"label\":null",
         "\"ramp_up_strategy\":\"linear\",\"ramp_up_start_rps\":1,\"ramp_up_end_rps\":10",
@@ -323,10 +323,109 @@ fn other_loads_lengths_and_tasks_are_never_compared() {
     check_apart(LM_EVAL, LM_EVAL, 1);
 }
 
+#[test]
+fn what_a_sweep_of_vllm_varies_is_a_key_also_where_it_is_a_number() {
+    let of = |settings: &str| {
+        let settings = format!("\"label\":null,{settings}");
+        changed(VLLM, &[("\"label\":null", &settings)])
+    };
+    let run = |seqs: u32, tokens: u32, number: u32| {
+        of(&format!(
+            "\"max_num_seqs\":{seqs},\"max_num_batched_tokens\":{tokens},\"run_number\":{number}"
+        ))
+    };
+    let runs = [run(32, 1024, 0), run(32, 1024, 1), run(32, 4096, 0), run(256, 1024, 0)];
+    let found = folder(&runs.each_ref().map(Vec::as_slice));
+    let told: Vec<_> = found.cells().map(|cell| (cell.name.as_str(), cell.n_trials)).collect();
+    assert_eq!(
+        told,
+        [
+            ("max_num_batched_tokens=1024,max_num_seqs=32,concurrency=4", 2),
+            ("max_num_batched_tokens=1024,max_num_seqs=256,concurrency=4", 1),
+            ("max_num_batched_tokens=4096,max_num_seqs=32,concurrency=4", 1),
+        ]
+    );
+    // One of each is compared, and the setting is told; another length is not.
+    let (one, other) = (results(&runs[0]), results(&runs[3]));
+    check_apart(&runs[0], &runs[3], 1);
+    let setting = |of: &Results| {
+        let mut config = of.config("concurrency=4");
+        config.find(|(name, _)| *name == "max_num_seqs").map(|(_, value)| value.clone())
+    };
+    assert_eq!([setting(&one), setting(&other)], ["32", "256"].map(|it| Some(it.to_owned())));
+    let prefix = |n: u32| of(&format!("\"prefix_repetition_prefix_len\":{n}"));
+    check_apart(&prefix(128), &prefix(4096), 0);
+    check_apart(&prefix(128), &prefix(128), 1);
+    // What was found is no setting.
+    let other_results = changed(
+        VLLM_PYTHON,
+        &[("\"max_output_tokens_per_s\": 334.0", "\"max_output_tokens_per_s\": 340.0")],
+    );
+    assert_eq!(only_cell(&folder(&[VLLM_PYTHON, &other_results])).n_trials, 2);
+}
+
+#[test]
+fn the_number_of_requests_at_once_is_the_load_whoever_sent_them() {
+    let sglang = |n: u32| {
+        let completed = format!("\"completed\": {n}");
+        changed(
+            SGLANG,
+            &[
+                ("\"max_concurrency\": 4", "\"max_concurrency\": null"),
+                ("\"completed\": 80", &completed),
+            ],
+        )
+    };
+    let guidellm = |n: u32, limit: &str| {
+        let mut document: Value = serde_json::from_slice(GUIDELLM).unwrap();
+        let benchmark = &mut document["benchmarks"][0];
+        benchmark["config"]["strategy"] = serde_json::json!({"type_": "throughput"});
+        let args = serde_json::json!({"args": {"count": 80}});
+        benchmark["config"]["constraints"] = serde_json::json!({limit: args});
+        benchmark["metrics"]["request_totals"]["successful"] = n.into();
+        document.to_string().into_bytes()
+    };
+    let vllm = |n: u32| {
+        let at_once = ("\"max_concurrency\":4", "\"max_concurrency\":null");
+        let [asked, done] = ["num_prompts", "completed"].map(|name| format!("\"{name}\":{n}"));
+        changed(VLLM, &[at_once, ("\"num_prompts\":80", &asked), ("\"completed\":80", &done)])
+    };
+    let limited = |n: u32| guidellm(n, "max_requests");
+    for (few, many) in
+        [(sglang(100), sglang(1000)), (limited(100), limited(1000)), (vllm(100), vllm(1000))]
+    {
+        assert_eq!(names(&folder(&[&few, &many])), ["requests=100", "requests=1000"]);
+        check_apart(&few, &many, 0);
+        check_apart(&few, &few, 1);
+    }
+    check_apart(&sglang(100), &vllm(100), 1);
+    // How many were sent within a time is a result.
+    let timed = |n: u32| guidellm(n, "max_duration");
+    assert_eq!(names(&folder(&[&timed(100), &timed(1000)])).len(), 1);
+    check_apart(&timed(100), &limited(100), 0);
+}
+
+#[test]
+fn lengths_that_are_far_apart_are_no_equal_load_where_one_tool_counts_them() {
+    let tokens = |n: u32| {
+        let to = format!("\"total_output_tokens\":{n}");
+        changed(VLLM, &[("\"total_output_tokens\":1280", &to)])
+    };
+    check_apart(&tokens(1280), &tokens(5120), 0);
+    check_apart(&tokens(1280), &tokens(1400), 1);
+    // Another model or tool may count the same otherwise.
+    let of_other = |text: &[u8]| changed(text, &[("\"model_id\":\"sim\"", "\"model_id\":\"b\"")]);
+    check_apart(&tokens(1280), &of_other(&tokens(5120)), 1);
+    check_apart(VLLM, VLLM_PYTHON, 1);
+    check_apart(VLLM, AIPERF, 1);
+}
+
 /// Compares two files and counts their pairs.
 #[track_caller]
 fn check_apart(one: &[u8], other: &[u8], n_pairs: usize) {
-    let both = [results(one), results(other)];
+    let mut lengths = Lengths::default();
+    let both = [one, other]
+        .map(|text| Results::of(vec![read("0", text).unwrap()], Vec::new(), &mut lengths).unwrap());
     let side = |it: usize| Side { name: it.to_string(), cells: both[it].side_cells() };
     let rules = Rules { alpha: 0.01, margin: 0.02 };
     let found = compare(&[side(0), side(1)], &|_| true, &|_, _, _| None, rules);

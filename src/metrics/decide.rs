@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use crate::metrics::axes::{arrivals_word, is_asked, is_load, is_scheduled};
+use crate::metrics::axes::{arrivals_word, asked_by_plan, is_asked, is_load, is_scheduled};
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare::{Rules, judged};
 use crate::metrics::quantity::Quantity;
@@ -120,7 +120,10 @@ pub(crate) struct Capacity {
 /// them as a gate on their share asks for, else 99 %.
 pub(crate) fn decide(plan: &Plan, summary: &Summary, rate_per_s: Option<f64>) -> Vec<Decision> {
     let cells: Vec<&CellSummary> = summary.cells.iter().filter(|it| it.takes_part()).collect();
-    let told: Vec<IndexMap<String, String>> = cells.iter().map(|cell| asked(cell)).collect();
+    let by_plan = asked_by_plan(plan);
+    let is_asked = |key: &str| is_asked(key) || by_plan.contains(key);
+    let told = cells.iter().map(|cell| asked(cell, &is_asked));
+    let told: Vec<IndexMap<String, String>> = told.collect();
     let varies = |key: &String| told.iter().any(|other| other.get(key) != told[0].get(key));
     let mut groups: Vec<(IndexMap<String, String>, Vec<&CellSummary>)> = Vec::new();
     for (cell, mut asked) in cells.into_iter().zip(told.clone()) {
@@ -141,7 +144,7 @@ pub(crate) fn decide(plan: &Plan, summary: &Summary, rate_per_s: Option<f64>) ->
 }
 
 /// Returns what a cell is asked, as far as that is swept.
-fn asked(cell: &CellSummary) -> IndexMap<String, String> {
+fn asked(cell: &CellSummary, is_asked: &dyn Fn(&str) -> bool) -> IndexMap<String, String> {
     let keys = cell.keys.iter().filter(|(key, _)| is_asked(key));
     let phase = cell.phase.iter().map(|phase| ("phase".to_owned(), phase.clone()));
     keys.map(|(key, value)| (key.clone(), value.clone())).chain(phase).collect()

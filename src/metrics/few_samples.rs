@@ -66,7 +66,7 @@ fn few_in(plan: &Plan, cell: &Cell, phase: &Phase, printed: &[Quantity]) -> Opti
 
 /// Returns how many requests a phase sends in one trial, where that is known beforehand: exactly,
 /// or as its rate gives them on average.
-fn n_requests(plan: &Plan, cell: &Cell, phase: &Phase) -> Option<u64> {
+pub(crate) fn n_requests(plan: &Plan, cell: &Cell, phase: &Phase) -> Option<u64> {
     // A conversation is as many requests as it has turns.
     if plan.datasets.get(&cell.dataset).is_some_and(|dataset| dataset.multi_turn) {
         return None;

@@ -164,6 +164,7 @@ impl LoadCurve<'_> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::rc::Rc;
 
     use super::*;
     use crate::metrics::compare::SideCell;
@@ -194,6 +195,9 @@ mod tests {
                 .collect(),
             constants: BTreeMap::new(),
             load: None,
+            length: None,
+            counted_by: None,
+            asked: Rc::default(),
             launch: String::new(),
         };
         Side { name: "a".to_owned(), cells: loads.iter().zip(cells).map(cell).collect() }

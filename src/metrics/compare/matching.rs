@@ -1,10 +1,11 @@
 //! Which cells of two sides are the same but for what is compared.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
 
 use indexmap::{IndexMap, IndexSet};
 
-use crate::metrics::axes::{ARRIVALS, is_load, is_said_load, is_scheduled};
+use crate::metrics::axes::{ARRIVALS, MEAN_LENGTHS, is_load, is_said_load, is_scheduled};
 use crate::metrics::summary::CellSummary;
 
 /// Cells of one alternative: of a run, or of one value of a key.
@@ -35,6 +36,13 @@ pub(crate) struct SideCell<'a> {
     /// When its requests are due; cells with different loads are never compared. Absent where
     /// nobody says it: then what else is said of it tells cells apart.
     pub load: Option<String>,
+    /// How long its schedule is, where it has one.
+    pub length: Option<String>,
+    /// Who counted the lengths of its requests, and of which model, where nobody says what was asked:
+    /// others may count the same otherwise.
+    pub counted_by: Option<String>,
+    /// Swept keys that say what is asked though their names do not.
+    pub asked: Rc<BTreeSet<String>>,
     /// Its engine's launch: cells that differ in load alone share its starts.
     pub launch: String,
 }
@@ -67,6 +75,8 @@ pub(crate) struct Pair<'a> {
     pub(crate) launches: (String, String),
     /// Whether requests of both are due at times that a schedule says.
     pub(crate) is_open_loop: bool,
+    /// Whether their schedules are known to be of different lengths.
+    pub(crate) is_longer: bool,
 }
 
 /// What was matched, and the cells that were not, baseline's and candidate's.
@@ -95,8 +105,11 @@ struct Placed<'c, 'a> {
 impl Placed<'_, '_> {
     /// Returns what both say of their loads, and not the same.
     fn apart<'s>(&'s self, other: &'s Self) -> impl Iterator<Item = &'s str> {
-        let is_other = |(key, value): &(&&str, &String)| {
-            other.said.get(**key).is_some_and(|their| their != *value)
+        let counted_by = [self, other].map(|it| it.cell.counted_by.as_ref());
+        let is_counted_alike = counted_by[0].is_some() && counted_by[0] == counted_by[1];
+        let is_other = move |(key, value): &(&&str, &String)| {
+            let is_other = other.said.get(**key).is_some_and(|their| their != *value);
+            is_other && (is_counted_alike || !MEAN_LENGTHS.contains(*key))
         };
         self.said.iter().filter(is_other).map(|(key, _)| *key)
     }
@@ -161,6 +174,11 @@ pub(crate) fn matched<'a>(baseline: &Side<'a>, candidate: &Side<'a>) -> Matched<
             candidate: other.cell.cell,
             launches: (cell.launch.clone(), other.cell.launch.clone()),
             is_open_loop: [cell, other.cell].into_iter().all(SideCell::is_open_loop),
+            is_longer: cell
+                .length
+                .as_ref()
+                .zip(other.cell.length.as_ref())
+                .is_some_and(|(one, other)| one != other),
         });
     }
     for placed in &both[1] {
@@ -184,14 +202,15 @@ fn alone<'a>(cell: &Placed<'_, 'a>, others: &[&Placed<'_, 'a>]) -> Alone<'a> {
 
 fn matching_keys(baseline: &Side<'_>, candidate: &Side<'_>) -> Vec<String> {
     let both = baseline.cells.iter().chain(&candidate.cells);
-    let swept: IndexSet<&String> = both.flat_map(|cell| cell.keys.keys()).collect();
+    let swept: IndexSet<&String> = both.clone().flat_map(|cell| cell.keys.keys()).collect();
+    let is_asked = |key: &str| is_load(key) || both.clone().any(|cell| cell.asked.contains(key));
     let values = |side: &Side<'_>, key: &str| {
         side.cells.iter().map(|cell| cell.value(key)).collect::<BTreeSet<Option<String>>>()
     };
     let is_held = |key: &&String| {
         let (a, b) = (values(baseline, key), values(candidate, key));
         let is_unknown = a.iter().chain(&b).any(Option::is_none);
-        let is_compared = !is_load(key) && a.len() == 1 && b.len() == 1 && a != b;
+        let is_compared = !is_asked(key) && a.len() == 1 && b.len() == 1 && a != b;
         !is_unknown && !is_compared
     };
     swept.into_iter().filter(is_held).cloned().collect()
@@ -232,6 +251,9 @@ mod tests {
             keys: pairs(cell),
             constants: BTreeMap::from([("precision".to_owned(), "fp16".to_owned())]),
             load: Some(String::new()),
+            length: None,
+            counted_by: None,
+            asked: Rc::default(),
             launch: String::new(),
         });
         Side { name: "a side".to_owned(), cells: cells.collect() }

@@ -405,6 +405,7 @@ fn doubts(side: usize, cell: &CellSummary) -> impl Iterator<Item = Doubt> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::rc::Rc;
 
     use super::*;
     use crate::metrics::summary::{
@@ -431,6 +432,9 @@ mod tests {
             keys: IndexMap::from([("rate".to_owned(), cell.name.clone())]),
             constants: BTreeMap::new(),
             load: None,
+            length: None,
+            counted_by: None,
+            asked: Rc::default(),
             launch: String::new(),
         });
         Side { name: name.to_owned(), cells: cells.collect() }

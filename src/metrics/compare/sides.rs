@@ -1,6 +1,7 @@
 //! The sides of a comparison within one run: its alternatives, the best of them first.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use indexmap::{IndexMap, IndexSet};
 
@@ -20,6 +21,7 @@ pub(crate) const ALTERNATIVES_MAX: usize = 5;
 /// Returns the cells of a run with all that they can be matched by. Phases are a load each.
 pub(crate) fn side_cells<'a>(plan: &Plan, summary: &'a Summary) -> Vec<SideCell<'a>> {
     let planned = plan.cells_by_id();
+    let asked = Rc::new(axes::asked_by_plan(plan));
     let side_cell = |cell: &'a CellSummary| {
         let planned = *planned.get(&cell.id)?;
         let mut keys = cell.keys.clone();
@@ -28,7 +30,10 @@ pub(crate) fn side_cells<'a>(plan: &Plan, summary: &'a Summary) -> Vec<SideCell<
             cell,
             keys,
             constants: axes::constants(plan, planned),
-            load: Some(axes::load(planned)),
+            load: Some(axes::load(plan, planned)),
+            length: axes::length(planned),
+            counted_by: None,
+            asked: Rc::clone(&asked),
             launch: planned.launch.0.clone(),
         })
     };
@@ -36,11 +41,13 @@ pub(crate) fn side_cells<'a>(plan: &Plan, summary: &'a Summary) -> Vec<SideCell<
 }
 
 /// Returns the alternatives of which cells have more than one value, in their order.
-pub(crate) fn alternatives(cells: &[&CellSummary]) -> Vec<String> {
+pub(crate) fn alternatives(cells: &[SideCell<'_>]) -> Vec<String> {
     let keys: IndexSet<&String> = cells.iter().flat_map(|cell| cell.keys.keys()).collect();
     let varies = |key: &&String| {
         let values: BTreeSet<_> = cells.iter().map(|cell| cell.keys.get(*key)).collect();
-        values.len() > 1 && !axes::is_load(key)
+        values.len() > 1
+            && !axes::is_load(key)
+            && !cells.iter().any(|cell| cell.asked.contains(*key))
     };
     keys.into_iter().filter(varies).cloned().collect()
 }
@@ -80,7 +87,7 @@ pub(crate) fn name(keys: &[String], values: &[Option<String>]) -> String {
 pub(crate) fn usable_sides<'a>(plan: &Plan, summary: &'a Summary) -> Vec<Side<'a>> {
     let mut cells = side_cells(plan, summary);
     cells.retain(|side| side.cell.takes_part());
-    let keys = alternatives(&cells.iter().map(|side| side.cell).collect::<Vec<_>>());
+    let keys = alternatives(&cells);
     sides_by(cells, &keys)
 }
 

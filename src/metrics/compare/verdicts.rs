@@ -14,6 +14,10 @@ use crate::stats::proportion::{independent_difference, paired_difference};
 use crate::stats::verdict::Verdict;
 use crate::stats::welch::{DifferenceTest, LogSample, PlainSample, RatioTest, n_to_decide};
 
+/// Why a latency of open loops that neither engine kept up with has no verdict.
+const GROWING: &str = "neither kept up with the schedule, and one schedule is longer than the other: the \
+                       longer it is, the longer requests wait";
+
 /// Why a rate of an open loop that both kept up with has no verdict.
 pub(crate) const OFFERED: &str =
     "an open loop offers it: both kept up, and the rate is that of the schedule";
@@ -42,9 +46,9 @@ enum Evidence {
         /// numbers; absent where neither is.
         open: Option<(f64, f64)>,
     },
-    /// The rate of an open loop that both kept up with: its schedule sets it, and each trial replays the
-    /// same one, so that the spread between trials says nothing of another schedule.
-    Offered,
+    /// Nothing, and why: the rate of an open loop that both kept up with is set by its schedule, which
+    /// each trial replays, so that the spread between trials says nothing of another schedule.
+    Nothing(&'static str),
     /// Values by trial of which one is 0: a ratio to it says nothing.
     WithZero { test: Option<DifferenceTest> },
     /// Shares of correct items, of which each side answered others or nobody knows.
@@ -61,12 +65,16 @@ pub(super) fn drafted(
 ) -> Vec<Drafted> {
     let known = per_trial::quantities_of(pair.baseline);
     let asked = known.into_iter().filter(|quantity| is_asked(quantity));
-    let is_offered = pair.is_open_loop
-        && [pair.baseline, pair.candidate].iter().all(|cell| cell.keeps_up() == Some(true));
+    let all_keep_up =
+        |is: bool| [pair.baseline, pair.candidate].iter().all(|cell| cell.keeps_up() == Some(is));
+    let is_offered = pair.is_open_loop && all_keep_up(true);
+    let is_growing = pair.is_open_loop && pair.is_longer && all_keep_up(false);
     let of_quantity = |quantity: Quantity| {
         let mut row = of_trials(quantity, pair.baseline, pair.candidate)?;
         if is_offered && is_rate(&row.quantity) {
-            row.evidence = Evidence::Offered;
+            row.evidence = Evidence::Nothing(OFFERED);
+        } else if is_growing && has_wait(&row.quantity) {
+            row.evidence = Evidence::Nothing(GROWING);
         }
         Some(row)
     };
@@ -87,6 +95,19 @@ fn is_rate(quantity: &Quantity) -> bool {
             | MetricId::RequestThroughputWhole
             | MetricId::OutputThroughputWhole
             | MetricId::TotalThroughputWhole
+    )
+}
+
+/// Whether a quantity has the time in it that a request waits, or depends on it.
+fn has_wait(quantity: &Quantity) -> bool {
+    matches!(
+        quantity.id(),
+        MetricId::Ttft
+            | MetricId::TtftScheduled
+            | MetricId::E2e
+            | MetricId::E2eScheduled
+            | MetricId::Goodput
+            | MetricId::GoodputShare
     )
 }
 
@@ -238,7 +259,7 @@ impl Drafted {
     pub(super) fn is_judged(&self) -> bool {
         !matches!(
             self.evidence,
-            Evidence::Offered
+            Evidence::Nothing(_)
                 | Evidence::Trials { test: None, .. }
                 | Evidence::WithZero { test: None }
         )
@@ -256,7 +277,7 @@ impl Drafted {
                     Interval::new((it.low * lower).max(low), (it.high * higher).min(high))
                 })
             }
-            Evidence::Offered => None,
+            Evidence::Nothing(_) => None,
             Evidence::WithZero { test } => {
                 test.map(|test| widened(test.interval(level), self.difference()))
             }
@@ -281,7 +302,7 @@ impl Drafted {
     fn verdict(&self, interval: Option<Interval>, margin: f64) -> Verdict {
         let larger_is_better = self.quantity.larger_is_better().unwrap_or(false);
         match (interval, &self.evidence) {
-            (None, _) | (_, Evidence::Offered) => Verdict::Inconclusive,
+            (None, _) | (_, Evidence::Nothing(_)) => Verdict::Inconclusive,
             (Some(ratio), Evidence::Trials { .. }) => Verdict::of(ratio, margin, larger_is_better),
             (Some(difference), Evidence::WithZero { .. }) => {
                 let margin = margin * self.baseline.value.max(self.candidate.value);
@@ -310,12 +331,12 @@ impl Drafted {
                     note: self.note_of_trials(test.is_some()),
                 }
             }
-            Evidence::Offered => Told {
+            Evidence::Nothing(why) => Told {
                 scale: Scale::Ratio,
                 change: self.ratio(),
                 p_value: None,
                 n_to_decide: None,
-                note: OFFERED.into(),
+                note: (*why).into(),
             },
             Evidence::WithZero { test } => Told {
                 scale: Scale::Difference,
@@ -444,6 +465,7 @@ mod tests {
                 candidate: &other,
                 launches: Default::default(),
                 is_open_loop: false,
+                is_longer: false,
             };
             let rows = drafted(&pair, is_asked, &|_, _| None);
             assert!(rows.iter().all(Drafted::is_judged));
@@ -476,6 +498,7 @@ mod tests {
                 candidate: &other,
                 launches: Default::default(),
                 is_open_loop: false,
+                is_longer: false,
             };
             let row = drafted(&pair, &|it| *it == tpot, &|_, _| None).remove(0);
             let found = row.judged(0.99, 0.02);
@@ -542,13 +565,14 @@ mod tests {
             let cell = with_figure(cell, MetricId::RequestThroughput, answered, None);
             with_figure(cell, MetricId::AttemptedRate, rate, None)
         };
-        let judged = |one: &CellSummary, other: &CellSummary, is_open_loop| {
+        let judged = |one: &CellSummary, other: &CellSummary, is_open_loop, is_longer| {
             let pair = Pair {
                 keys: IndexMap::new(),
                 baseline: one,
                 candidate: other,
                 launches: Default::default(),
                 is_open_loop,
+                is_longer,
             };
             let row = drafted(&pair, &is_main, &|_, _| None).remove(0);
             let is_judged = row.is_judged();
@@ -556,10 +580,44 @@ mod tests {
         };
         // Two seeds of one engine: 47.4 and 43 requests/s were due.
         let (one, other) = (cell(47.4, 44.4), cell(43.0, 41.3));
-        assert_eq!(judged(&one, &other, true), (false, Verdict::Inconclusive));
-        assert_eq!(judged(&one, &other, false), (true, Verdict::Worse));
+        assert_eq!(judged(&one, &other, true, false), (false, Verdict::Inconclusive));
+        assert_eq!(judged(&one, &other, false, false), (true, Verdict::Worse));
         let full = cell(47.4, 30.0);
-        assert_eq!(judged(&one, &full, true), (true, Verdict::Worse), "it did not keep up");
+        assert_eq!(judged(&one, &full, true, true), (true, Verdict::Worse), "it did not keep up");
+    }
+
+    #[test]
+    fn waits_that_grow_with_the_length_of_the_schedule_have_no_verdict() {
+        let cell = |answered: f64, wait_ms: f64| {
+            let mut cell = measured_cell("a", "fp16");
+            cell.n_trials = 3;
+            for (metric, ms) in [(MetricId::Ttft, wait_ms), (MetricId::Tpot, 5.0)] {
+                cell.trials.insert(Quantity::percentile(metric, 50.0), vec![ms; 3]);
+            }
+            let cell = with_figure(cell, MetricId::RequestThroughput, answered, None);
+            with_figure(cell, MetricId::AttemptedRate, 80.0, None)
+        };
+        let judged = |one: &CellSummary, other: &CellSummary, is_longer| {
+            let pair = Pair {
+                keys: IndexMap::new(),
+                baseline: one,
+                candidate: other,
+                launches: Default::default(),
+                is_open_loop: true,
+                is_longer,
+            };
+            let rows = drafted(&pair, &|_| true, &|_, _| None).into_iter();
+            let rows = rows.map(|row| (row.quantity.id(), row.judged(0.99, 0.02)));
+            rows.map(|(metric, row)| (metric, row.verdict, row.note)).collect::<Vec<_>>()
+        };
+        // 2 and 6 s at a rate of 80 on an engine that answers 59 a second.
+        let (short, long) = (cell(59.0, 376.0), cell(59.0, 1_096.0));
+        let found = judged(&short, &long, true);
+        assert_eq!(found[0].0, MetricId::Ttft);
+        assert_eq!((found[0].1, &*found[0].2), (Verdict::Inconclusive, GROWING));
+        assert_eq!((found[1].0, found[1].1), (MetricId::Tpot, Verdict::Equivalent));
+        assert_eq!(judged(&short, &long, false)[0].1, Verdict::Worse, "of one length");
+        assert_eq!(judged(&cell(80.0, 50.0), &long, true)[0].1, Verdict::Worse, "one kept up");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! All faces of one comparison.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use indexmap::IndexMap;
 
@@ -32,6 +33,9 @@ fn side<'a>(name: &str, cells: &'a [CellSummary]) -> Side<'a> {
         )]),
         constants: BTreeMap::new(),
         load: None,
+        length: None,
+        counted_by: None,
+        asked: Rc::default(),
         launch: String::new(),
     });
     Side { name: name.to_owned(), cells: cells.collect() }

@@ -39,7 +39,7 @@ impl<'a> Alternatives<'a> {
         let of_cell = colours(cells.clone());
         cells.retain(is_measured);
         let measured: Vec<&CellSummary> = cells.iter().map(|side| side.cell).collect();
-        let (keys, names) = (alternatives(&measured), CellNames::of(&measured));
+        let (keys, names) = (alternatives(&cells), CellNames::of(&measured));
         Self { sides: sides_by(cells, &keys), of_cell, names }
     }
 
@@ -82,8 +82,7 @@ impl<'a> Alternatives<'a> {
 
 /// Gives each alternative a colour, in the order of the cells.
 fn colours(cells: Vec<SideCell<'_>>) -> BTreeMap<&CellId, usize> {
-    let all: Vec<&CellSummary> = cells.iter().map(|side| side.cell).collect();
-    let keys = alternatives(&all);
+    let keys = alternatives(&cells);
     let sides = sides_by(cells, &keys).into_iter().enumerate();
     sides.flat_map(|(at, side)| side.cells.into_iter().map(move |it| (&it.cell.id, at))).collect()
 }
@@ -105,6 +104,8 @@ pub(crate) fn is_hollow(cell: &CellSummary, figures: &[&Figure]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
     use super::*;
     use crate::metrics::summary::CellStatus;
     use crate::metrics::tests::fixture::measured_cell;
@@ -135,6 +136,9 @@ mod tests {
             keys: cell.keys.clone(),
             constants: BTreeMap::new(),
             load: None,
+            length: None,
+            counted_by: None,
+            asked: Rc::default(),
             launch: String::new(),
         });
         let found = colours(sides.collect());

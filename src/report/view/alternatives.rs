@@ -78,6 +78,7 @@ fn cell(row: &Compared) -> TableCell {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::rc::Rc;
 
     use indexmap::IndexMap;
 
@@ -100,6 +101,9 @@ mod tests {
             keys: IndexMap::from([("concurrency".to_owned(), load.to_owned())]),
             constants: BTreeMap::new(),
             load: Some(load.to_owned()),
+            length: None,
+            counted_by: None,
+            asked: Rc::default(),
             launch: String::new(),
         };
         Side {
