@@ -183,7 +183,7 @@ fn result_files(folder: &Path) -> Result<(Vec<ResultFile>, Vec<String>), Subject
                 let entry = entry.map_err(failed)?;
                 // A link may lead back to where it is.
                 let is_folder = entry.file_type().map_err(failed)?.is_dir();
-                if is_folder && !RunDir::at(&entry.path()).manifest().is_file() {
+                if is_folder && !RunDir::at(entry.path()).manifest().is_file() {
                     below.push(entry.path());
                 } else {
                     paths.push(entry.path());

@@ -72,8 +72,8 @@ pub(crate) fn is_asked(key: &str) -> bool {
         LENGTHS_ELSEWHERE.iter().any(|end| key.ends_with(end))
     };
     let is_here = || ASKED.contains(&last(key)) || MEAN_LENGTHS.contains(&key);
-    let is_there = || ASKED_ELSEWHERE.iter().any(is_elsewhere) || is_length();
-    !is_of_engine(key) && (is_of_asked || is_here() || is_there())
+    let is_known = || ASKED_ELSEWHERE.iter().any(is_elsewhere) || is_length();
+    !is_of_engine(key) && (is_of_asked || is_here() || is_known())
 }
 
 /// Whether a swept key says by a name what is asked, and so not how much of it.
@@ -115,7 +115,7 @@ pub(crate) fn asked_by_plan(plan: &Plan) -> BTreeSet<String> {
             let others = cell.keys.iter().filter(|(other, _)| other != key);
             let mut place = vec![cell.launch.0.as_str()];
             place.extend(others.flat_map(|(key, value)| [key.as_str(), value.as_str()]));
-            !is_same(*known.entry(place).or_insert(cell), cell)
+            !is_same(known.entry(place).or_insert(cell), cell)
         })
     };
     let unknown = keys.into_iter().filter(|key| !is_load(key));

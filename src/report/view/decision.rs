@@ -190,9 +190,10 @@ impl<'a> Told<'a> {
         if let Some(capacity) = decision.capacity {
             let price =
                 capacity.price_per_hour.map(|price| format!(", {} an hour", rounded(price)));
-            let (most, why) = match capacity.is_at_most {
-                true => ("at most ", ": one kept up with all that was offered to it"),
-                false => ("", ""),
+            let (most, why) = if capacity.is_at_most {
+                ("at most ", ": one kept up with all that was offered to it")
+            } else {
+                ("", "")
             };
             said.push(format!(
                 "{} req/s take {most}{} with {}{}{why}.",
