@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Serialize;
 
 use crate::metrics::axes::is_load;
+use crate::metrics::bounds::is_lower_bound;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare::{is_main, is_of_whole_run, sides};
 use crate::metrics::per_trial;
@@ -115,6 +116,9 @@ pub(crate) struct Series {
     /// Geometric mean over the trials of each run, the arithmetic one where a trial has 0; absent where
     /// the run has no such number.
     pub(crate) values: Vec<Option<f64>>,
+    /// Indexes of the runs in which it is at least so much, as where the queue only grew.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) at_least: Vec<usize>,
     /// What a run has in place of the number, where it tried to measure it: the cell failed, or the
     /// number is INVALID.
     pub(crate) states: Vec<Option<CellStatus>>,
@@ -215,6 +219,10 @@ pub(crate) fn history(runs: &[PastRun<'_>], all: bool, alpha: f64) -> History {
                     Series::new(name, alternative.clone(), last, quantity, runs.len())
                 });
                 series.values[at] = Some(value);
+                let found = quantity.read(cell);
+                if found.is_some_and(|found| is_lower_bound(quantity, &found)) {
+                    series.at_least.push(at);
+                }
                 series.versions[at].clone_from(&cell.engine_version);
             }
         }
@@ -410,6 +418,7 @@ impl Series {
             quantity: quantity.clone(),
             unit: quantity.id().unit().to_owned(),
             values: vec![None; n_runs],
+            at_least: Vec::new(),
             states: vec![None; n_runs],
             versions: vec![None; n_runs],
             steps: Vec::new(),

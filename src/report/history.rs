@@ -8,7 +8,7 @@ use crate::metrics::quantity::Quantity;
 use crate::metrics::summary::CellStatus;
 use crate::report::markdown::escape::escaped;
 use crate::report::markdown::table;
-use crate::report::number::{self, counted, rounded};
+use crate::report::number::{self, AT_LEAST, counted, rounded};
 use crate::report::terminal::{Ink, Screen};
 use crate::report::untrusted::line;
 use crate::report::view::table::{Column, Table, TableCell, Tone};
@@ -254,27 +254,33 @@ fn series(history: &History) -> Table {
         Column::numbers("n", "", 4),
     ];
     let row = |one: &Series| {
-        let known: Vec<f64> = one.values.iter().flatten().copied().collect();
-        let value = |it: Option<&f64>| it.map_or_else(String::new, |value| rounded(*value));
+        let n_known = one.values.iter().flatten().count();
+        let first = (0..one.values.len()).find_map(|at| value(one, at));
         let (text, tone) = changes(one);
         vec![
             TableCell::text(format!("{}, {}", one.quantity.label(), one.unit)),
             TableCell::text(line(&one.cell)),
-            TableCell::text(value(known.first())),
+            TableCell::text(first.unwrap_or_default()),
             last_cell(one),
             TableCell::text(drawn(&one.values)),
             TableCell { tone, ..TableCell::text(text) },
-            TableCell::text(known.len().to_string()),
+            TableCell::text(n_known.to_string()),
         ]
     };
     let rows = history.series.iter().map(row).collect();
     Table { columns, rows, left_out: String::new() }
 }
 
+/// Returns the number of a run: `662`, `≥ 662`.
+fn value(one: &Series, run: usize) -> Option<String> {
+    let least = if one.at_least.contains(&run) { AT_LEAST } else { "" };
+    Some(format!("{least}{}", rounded(one.values[run]?)))
+}
+
 /// Returns the number of the last run of its scenario, or what that run has in its place.
 fn last_cell(one: &Series) -> TableCell {
-    match (one.values[one.last], one.states[one.last]) {
-        (Some(value), _) => TableCell::text(rounded(value)),
+    match (value(one, one.last), one.states[one.last]) {
+        (Some(value), _) => TableCell::text(value),
         (None, Some(status)) => TableCell { tone: Tone::Bad, ..TableCell::text(state(status)) },
         (None, None) => TableCell::text(NOT_THERE.to_owned()),
     }
@@ -351,6 +357,7 @@ mod tests {
             quantity: Quantity::percentile(MetricId::Ttft, 50.0),
             unit: "ms".to_owned(),
             values: vec![Some(40.0), Some(40.2), Some(46.0), None, Some(46.1)],
+            at_least: Vec::new(),
             states: vec![None; 5],
             versions: ["1.0", "1.0", "1.1", "1.1", "1.1"].map(|it| Some(it.to_owned())).to_vec(),
             steps: vec![step],
@@ -377,6 +384,15 @@ mod tests {
     #[test]
     fn a_step_is_told_with_the_run_and_what_changed_with_it() {
         insta::assert_snapshot!(terminal(&history(), Some(100), false));
+    }
+
+    #[test]
+    fn a_lower_bound_is_told_as_one() {
+        let mut history = history();
+        history.series[0].at_least = vec![4];
+        let wide = terminal(&history, Some(120), false);
+        assert!(wide.contains("40.0  ≥ 46.1  "), "{wide}");
+        assert!(markdown(&history).contains("| 40.0 | ≥ 46.1 |"), "{}", markdown(&history));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::bounds::optional_ends;
+use crate::metrics::bounds::{UNLIMITED, is_unlimited, optional_ends};
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare::matching::Alone;
 pub(crate) use crate::metrics::compare::matching::{Side, SideCell};
@@ -230,7 +230,8 @@ impl Compared {
     #[must_use]
     pub(crate) fn turned(&self) -> Self {
         let turn = |value: f64| match self.scale {
-            Scale::Ratio => 1.0 / value,
+            Scale::Ratio if is_unlimited(value) => 0.0,
+            Scale::Ratio => (1.0 / value).min(UNLIMITED),
             Scale::Points | Scale::Difference => -value,
         };
         Self {
@@ -260,6 +261,17 @@ pub(crate) struct Sample {
     pub spread: Option<f64>,
     /// Trials or starts; of an accuracy the items.
     pub n: u64,
+    /// Whether the value is the least that it can be: what nobody waited for to its end is in it at the
+    /// time that it had waited.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_least: bool,
+}
+
+impl Sample {
+    /// Returns a share of so many items, in per cent.
+    const fn of_items(value: f64, n: u64) -> Self {
+        Self { value, spread: None, n, is_least: false }
+    }
 }
 
 /// How a change is told.

@@ -1,6 +1,6 @@
 //! One quantity of two cells: first what was found, then, once all that is judged is known, the verdict.
 
-use crate::metrics::bounds::UNLIMITED;
+use crate::metrics::bounds::{UNLIMITED, is_lower_bound, is_unlimited};
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare::matching::Pair;
 use crate::metrics::compare::{Compared, Sample, Scale};
@@ -132,6 +132,7 @@ pub(super) fn of_trials(
         value: own(cell, &quantity, 0.0).unwrap_or_else(|| of.geometric_mean()),
         spread: of.relative_std(),
         n: of.n(),
+        is_least: is_least(cell, &quantity),
     };
     let samples = (sample(one, &baseline), sample(other, &candidate));
     Some(Drafted {
@@ -162,6 +163,7 @@ fn with_zero(
         value: own(cell, &quantity, -f64::MIN_POSITIVE).unwrap_or_else(|| of.mean()),
         spread: of.relative_std(),
         n: of.n(),
+        is_least: is_least(cell, &quantity),
     };
     let samples = (sample(one, &baseline), sample(other, &candidate));
     Some(Drafted {
@@ -179,13 +181,20 @@ fn own(cell: &CellSummary, quantity: &Quantity, above: f64) -> Option<f64> {
     quantity.value(cell).filter(|value| value.is_finite() && *value > above)
 }
 
+/// Whether a cell's number is the least that it can be.
+fn is_least(cell: &CellSummary, quantity: &Quantity) -> bool {
+    quantity.read(cell).is_some_and(|figure| is_lower_bound(quantity, &figure))
+}
+
 const NOT_OPEN: (f64, f64) = (1.0, 1.0);
 
 /// Returns by which factors a number may be lower, and higher, where its bound makes it doubtful.
 fn open_factors(quantity: &Quantity, cell: &CellSummary) -> (f64, f64) {
     let found = quantity.read(cell).filter(|it| it.state == Some(NumberState::Doubtful));
     match found.and_then(|it| it.value.zip(it.bound)) {
-        Some((value, (low, high))) if value > 0.0 => (low / value, high / value),
+        Some((value, (low, high))) if value > 0.0 => {
+            (low / value, if is_unlimited(high) { f64::INFINITY } else { high / value })
+        }
         _ => NOT_OPEN,
     }
 }
@@ -214,15 +223,14 @@ fn of_extractor(
     second: &Accuracy,
     paired: &dyn Fn() -> Option<PairedAccuracy>,
 ) -> Option<Drafted> {
-    let sample = |of: &Accuracy| Some(Sample { value: of.share? * 100.0, spread: None, n: of.n });
+    let sample = |of: &Accuracy| Some(Sample::of_items(of.share? * 100.0, of.n));
     // Answers are paired by the first extractor.
     let paired = is_headline.then(paired).flatten();
     let (baseline, candidate, evidence) = if let Some(paired) = paired.filter(|it| it.n > 0) {
         // Both of the items that both answered: of all that each answered, they may be others.
-        let of = |one_sided: &[u64]| Sample {
-            value: (paired.both + one_sided.len() as u64) as f64 / paired.n as f64 * 100.0,
-            spread: None,
-            n: paired.n,
+        let of = |one_sided: &[u64]| {
+            let n_correct = paired.both + one_sided.len() as u64;
+            Sample::of_items(n_correct as f64 / paired.n as f64 * 100.0, paired.n)
         };
         (of(&paired.lost), of(&paired.gained), Evidence::Paired(paired))
     } else {
@@ -271,11 +279,9 @@ impl Drafted {
         match &self.evidence {
             Evidence::Trials { test, open, .. } => {
                 let (lower, higher) = open.unwrap_or(NOT_OPEN);
-                // Both ends stay numbers, and so do their inverses.
-                let (low, high) = (f64::MIN_POSITIVE, UNLIMITED);
-                test.map(|test| widened(test.interval(level), self.ratio())).map(|it| {
-                    Interval::new((it.low * lower).max(low), (it.high * higher).min(high))
-                })
+                // Ends stay numbers: what nothing limits is 0 below, and the largest above.
+                test.map(|test| widened(test.interval(level), self.ratio()))
+                    .map(|it| Interval::new(it.low * lower, (it.high * higher).min(UNLIMITED)))
             }
             Evidence::Nothing(_) => None,
             Evidence::WithZero { test } => {

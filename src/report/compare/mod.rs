@@ -12,11 +12,12 @@ use std::collections::BTreeMap;
 
 use crate::ids::with_short_digests;
 use crate::metrics::axes::is_load;
+use crate::metrics::bounds::is_unlimited;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::compare::{
     Compared, ComparedCells, Comparison, Difference, NotShown, OFFERED, Place, Sample, Scale,
 };
-use crate::report::number::{self, is_any, rounded};
+use crate::report::number::{self, ABSENT, AT_LEAST, is_any, rounded};
 use crate::report::untrusted;
 use crate::report::view::gates::{GateView, gates};
 use crate::report::view::table::{Column, Table, TableCell, Tone};
@@ -240,9 +241,23 @@ impl Fixed<'_> {
         if self.has_several {
             line.push(TableCell::text(untrusted::line(&comparison.sides[side])));
         }
-        line.push(TableCell::text(rounded(mean(&|row| row.baseline.value))));
-        line.push(TableCell::text(rounded(mean(&|row| row.candidate.value))));
-        line.push(TableCell::text(number::times(mean(&|row| row.change))));
+        // Of lower bounds no more than a lower bound is known, and nothing of the ratio of two.
+        let is_least = |of: fn(&Compared) -> &Sample| rows.iter().any(|row| of(row).is_least);
+        let (least_before, least_now) =
+            (is_least(|row| &row.baseline), is_least(|row| &row.candidate));
+        let bounded = |is_least: bool, text: String| {
+            if is_least { format!("{AT_LEAST}{text}") } else { text }
+        };
+        let change = number::times(mean(&|row| row.change));
+        line.extend([
+            TableCell::text(bounded(least_before, rounded(mean(&|row| row.baseline.value)))),
+            TableCell::text(bounded(least_now, rounded(mean(&|row| row.candidate.value)))),
+            TableCell::text(match (least_before, least_now) {
+                (true, true) => ABSENT.to_owned(),
+                (true, false) => format!("{AT_MOST}{change}"),
+                (false, least_now) => bounded(least_now, change),
+            }),
+        ]);
         line.resize(self.n_columns, TableCell::default());
         line
     }
@@ -254,9 +269,17 @@ fn unit_cell(row: &Compared) -> TableCell {
 }
 
 fn value_cell(row: &Compared, sample: &Sample) -> TableCell {
-    let text = number::printed(sample.value, None, &row.unit).value;
-    let spread = sample.spread.map_or_else(String::new, |share| format!("± {}", percent(share)));
+    let text = value(row, sample);
+    // How far lower bounds of trials lie apart says nothing of the numbers.
+    let spread = sample.spread.filter(|_| !sample.is_least);
+    let spread = spread.map_or_else(String::new, |share| format!("± {}", percent(share)));
     TableCell { spread: spread.into(), ..TableCell::text(text) }
+}
+
+/// Returns a side's value without its unit: `662`, `≥ 662`.
+fn value(row: &Compared, sample: &Sample) -> String {
+    let least = if sample.is_least { AT_LEAST } else { "" };
+    format!("{least}{}", number::printed(sample.value, None, &row.unit).value)
 }
 
 /// Returns a deviation in per cent, with a digit behind the point where it is small.
@@ -279,22 +302,28 @@ pub(crate) fn change_alone(row: &Compared) -> String {
     one_change(row.scale, row.change, row.interval)
 }
 
-/// Returns the interval of a change: `1.85–1.95`.
+/// Returns the interval of a change: `1.85–1.95`; `None` where the change is told by its only end.
 pub(crate) fn interval(row: &Compared) -> Option<String> {
-    row.interval.map(|(low, high)| range(row.scale, low, high))
+    let ends = row.interval.filter(|ends| one_ended(row.scale, *ends).is_none());
+    ends.map(|(low, high)| range(row.scale, low, high))
 }
 
 /// Prints a change on its scale, with its interval where there is one.
 pub(crate) fn change_of(scale: Scale, change: f64, interval: Option<(f64, f64)>) -> String {
     let told = one_change(scale, change, interval);
     match interval {
-        Some((low, high)) => format!("{told} ({})", range(scale, low, high)),
-        None => told,
+        Some((low, high)) if one_ended(scale, (low, high)).is_none() => {
+            format!("{told} ({})", range(scale, low, high))
+        }
+        _ => told,
     }
 }
 
 /// Returns a change with as many digits as its interval has: rounded alike, it lies within it.
 fn one_change(scale: Scale, change: f64, interval: Option<(f64, f64)>) -> String {
+    if let Some(told) = interval.and_then(|ends| one_ended(scale, ends)) {
+        return told;
+    }
     match (scale, interval) {
         (Scale::Ratio, Some((low, high))) if !is_any(low, high) => {
             format!("{change:.*}×", decimals(low, high))
@@ -302,6 +331,16 @@ fn one_change(scale: Scale, change: f64, interval: Option<(f64, f64)>) -> String
         (Scale::Ratio, _) => number::times(change),
         (Scale::Points, _) => format!("{} points", points(change)),
         (Scale::Difference, _) => signed(change),
+    }
+}
+
+/// Returns a ratio of which one end alone is known, as one to a lower bound is: `≥ 2.05×`.
+fn one_ended(scale: Scale, (low, high): (f64, f64)) -> Option<String> {
+    match (low <= 0.0, is_unlimited(high)) {
+        _ if scale != Scale::Ratio || is_any(low, high) => None,
+        (false, true) => Some(format!("{AT_LEAST}{}", number::times(low))),
+        (true, false) => Some(format!("{AT_MOST}{}", number::times(high))),
+        _ => None,
     }
 }
 
@@ -319,6 +358,9 @@ fn signed(difference: f64) -> String {
 
 /// Ends of a change of which nothing is known.
 const ANY: &str = "any";
+
+/// What stands before the most that a ratio can be.
+const AT_MOST: &str = "≤ ";
 
 fn range(scale: Scale, low: f64, high: f64) -> String {
     match scale {

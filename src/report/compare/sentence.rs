@@ -6,8 +6,10 @@ use indexmap::IndexMap;
 
 use crate::metrics::axes::{is_asked_by_name, is_load};
 use crate::metrics::catalogue::MetricId;
-use crate::metrics::compare::{Compared, Comparison, Sample, Scale};
-use crate::report::compare::{ANY, by_quantity, key_names, one_change, range, trimmed};
+use crate::metrics::compare::{Compared, ComparedCells, Comparison, Scale};
+use crate::report::compare::{
+    ANY, by_quantity, key_names, one_change, one_ended, range, trimmed, value,
+};
 use crate::report::number;
 use crate::report::untrusted;
 use crate::stats::verdict::Verdict;
@@ -166,14 +168,14 @@ impl Words {
             let at = self.at(group, place == 0);
             match group.verdict() {
                 called if place == 0 => {
-                    let word = if is_torn { format!(", {called}") } else { String::new() };
-                    let label = told.label();
-                    format!("{name} has {change} ({ends}{word}) the {label} of {other}{at}")
+                    let word = if is_torn { called.to_string() } else { String::new() };
+                    let (label, ends) = (told.label(), in_brackets(&[&ends, &word]));
+                    format!("{name} has {change}{ends} the {label} of {other}{at}")
                 }
                 Verdict::Equivalent => format!("the same within {} %{at}", trimmed(margin * 100.0)),
                 Verdict::Inconclusive => format!("not decided{at}"),
-                _ if !is_torn => format!("{change} ({ends}){at}"),
-                called => format!("{change} ({ends}, {called}){at}"),
+                _ if !is_torn => format!("{change}{}{at}", in_brackets(&[&ends])),
+                called => format!("{change}{}{at}", in_brackets(&[&ends, &called.to_string()])),
             }
         };
         let parts: Vec<String> = groups.iter().enumerate().map(of_group).collect();
@@ -210,13 +212,12 @@ impl Words {
     }
 
     fn values(&self, (load, row): &(Option<f64>, Compared), with_load: bool) -> String {
-        let number = |sample: &Sample| number::printed(sample.value, None, &row.unit).value;
         let at =
             load.filter(|_| with_load).map(|load| format!(" at {}", self.listed(&[load], true)));
         format!(
             "{} against {} {}{}",
-            number(&row.candidate),
-            number(&row.baseline),
+            value(row, &row.candidate),
+            value(row, &row.baseline),
             row.unit,
             at.unwrap_or_default()
         )
@@ -240,7 +241,11 @@ impl Words {
                 };
                 format!("{label} ({}, {ends}{unit})", self.values(only, false))
             }
-            (_, (change, ends)) if ends.is_empty() => format!("{label} ({change} seen)"),
+            (rows, (change, ends))
+                if ends.is_empty() && rows.iter().any(|(_, row)| row.interval.is_none()) =>
+            {
+                format!("{label} ({change} seen)")
+            }
             _ => label,
         }
     }
@@ -373,12 +378,20 @@ fn part(verdict: Verdict, rows: &[&Compared], n_all: usize, noun: &str) -> Strin
     match verdict {
         Verdict::Equivalent => format!("equivalent{at}"),
         Verdict::Inconclusive => format!("not decided{at}"),
-        Verdict::Better | Verdict::Worse => format!("{verdict}{at} ({change}, {ends})"),
+        Verdict::Better | Verdict::Worse => {
+            format!("{verdict}{at}{}", in_brackets(&[&change, &ends]))
+        }
     }
 }
 
+/// Puts what is said behind something into brackets; nothing where nothing is said.
+fn in_brackets(parts: &[&str]) -> String {
+    let said: Vec<&str> = parts.iter().copied().filter(|part| !part.is_empty()).collect();
+    if said.is_empty() { String::new() } else { format!(" ({})", said.join(", ")) }
+}
+
 /// Returns the least and the greatest change, and the interval that holds all intervals, which is
-/// empty where a row has none.
+/// empty where a row has none or the change is told by the only end that is known.
 fn changes(rows: &[&Compared]) -> (String, String) {
     let least = |of: &dyn Fn(&Compared) -> f64| {
         rows.iter().map(|row| of(row)).fold(f64::INFINITY, f64::min)
@@ -389,6 +402,9 @@ fn changes(rows: &[&Compared]) -> (String, String) {
     let ends = |row: &Compared| row.interval.unwrap_or((row.change, row.change));
     let all = (least(&|row| ends(row).0), most(&|row| ends(row).1));
     let all = Some(all).filter(|_| rows.iter().all(|row| row.interval.is_some()));
+    if let Some(told) = all.and_then(|all| one_ended(scale, all)) {
+        return (told, String::new());
+    }
     let (one, other) = (one_change(scale, low, all), one_change(scale, high, all));
     let (unit, to) = match scale {
         Scale::Ratio => ("×", "–"),

@@ -6,9 +6,13 @@ use std::rc::Rc;
 use indexmap::IndexMap;
 
 use super::*;
+use crate::metrics::bounds::UNLIMITED;
 use crate::metrics::compare::{Rules, Side, SideCell, compare};
 use crate::metrics::quantity::Quantity;
-use crate::metrics::summary::{Caveat, CellStatus, CellSummary, GateOutcome, GateResult, Validity};
+use crate::metrics::summary::{
+    Caveat, CellStatus, CellSummary, Distribution, GateOutcome, GateResult, NumberState,
+    Percentile, Validity,
+};
 use crate::metrics::tests::fixture::{measured_cell, with_accuracy};
 
 /// A cell at so many streams, `slower` than 40 ms and 5 ms, of three trials that move by 1 %.
