@@ -164,6 +164,9 @@ pub(crate) struct ComparedCells {
     /// Whether the other cell failed or did not come to its end, and the baseline's did.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_lost: bool,
+    /// Whether it is lost for not having come to its end: nobody failed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_incomplete: bool,
     /// One per quantity that both have, in the order of documents.
     pub rows: Vec<Compared>,
     /// Doubts about either cell's numbers, where they are compared.
@@ -332,6 +335,8 @@ pub(crate) fn compare(
                 candidate: pair.candidate.name.clone(),
                 not_compared,
                 is_lost: is_lost(pair.baseline, pair.candidate),
+                is_incomplete: is_lost(pair.baseline, pair.candidate)
+                    && pair.candidate.validity.status == CellStatus::Incomplete,
                 rows: Vec::new(),
                 doubts: [(0, pair.baseline), (side, pair.candidate)]
                     .into_iter()

@@ -60,7 +60,8 @@ fn cases_of(cells: &ComparedCells) -> Vec<Case> {
         cells.keys.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let class = if keys.is_empty() { cells.candidate.clone() } else { keys.join(",") };
     if let Some(reason) = &cells.not_compared {
-        let outcome = if cells.is_lost { Outcome::Lost } else { Outcome::Open }(reason.clone());
+        let has_failed = cells.is_lost && !cells.is_incomplete;
+        let outcome = if has_failed { Outcome::Lost } else { Outcome::Open }(reason.clone());
         return vec![Case { class, name: "compared".to_owned(), outcome }];
     }
     let case = |row: &Compared| Case {

@@ -82,12 +82,16 @@ fn told(comparison: &Comparison, side: usize, from: From) -> String {
     }
 }
 
-/// Says how many cells of a side failed that the baseline measured.
-fn lost(comparison: &Comparison, side: usize) -> Option<String> {
+/// Says how many cells of a side failed, or were not measured to their end, that the baseline measured.
+fn lost(comparison: &Comparison, side: usize) -> Vec<String> {
     let cells = || comparison.cells.iter().filter(|cells| cells.side == side);
-    let n_lost = cells().filter(|cells| cells.is_lost).count();
     let of = number::counted(cells().count() as u64, "cell");
-    (n_lost > 0).then(|| format!("FAILED in {n_lost} of {of}"))
+    let told = |how: &str, is_it: fn(&ComparedCells) -> bool| {
+        let n = cells().filter(|cells| is_it(cells)).count();
+        (n > 0).then(|| format!("{how} in {n} of {of}"))
+    };
+    let failed = told("FAILED", |cells| cells.is_lost && !cells.is_incomplete);
+    failed.into_iter().chain(told("not measured to the end", |cells| cells.is_incomplete)).collect()
 }
 
 /// Returns what a side and the baseline have, output first: what an engine delivers comes before

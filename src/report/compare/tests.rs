@@ -210,6 +210,76 @@ fn a_value_of_zero_is_told_with_what_it_was_before() {
     assert_eq!(serde_json::from_str::<Comparison>(&json::render(&found)).unwrap(), found);
 }
 
+/// A cell whose queue only grew: of its TTFT a lower bound is known.
+fn over_saturated(streams: u32, ttft: f64) -> CellSummary {
+    let mut cell = cell(streams, ttft / 40.0, 190);
+    cell.trials.retain(|quantity, _| quantity.id() == MetricId::Ttft);
+    let least = Percentile {
+        p: 50.0,
+        value: Some(ttft),
+        bound: Some((ttft * 0.985, UNLIMITED)),
+        state: Some(NumberState::Doubtful),
+        ..Percentile::default()
+    };
+    let found = Distribution { unit: "ms", n: 300, percentiles: vec![least], ..Default::default() };
+    cell.distributions.insert(MetricId::Ttft, found);
+    cell
+}
+
+#[test]
+fn of_a_lower_bound_no_more_is_told_than_that_it_is_one() {
+    let mut full = cell(8, 7.85, 190);
+    full.trials.retain(|quantity, _| quantity.id() == MetricId::Ttft);
+    let (a, b) = ([full.clone(), full.clone()], [over_saturated(8, 662.0), full]);
+    let a = [CellSummary { name: "concurrency=16".to_owned(), ..a[0].clone() }, a[1].clone()];
+    let b = [b[0].clone(), CellSummary { name: "concurrency=16".to_owned(), ..b[1].clone() }];
+    let rules = Rules { alpha: 0.01, margin: 0.05 };
+    let ttft = Quantity::percentile(MetricId::Ttft, 50.0);
+    let against = |sides: &[Side<'_>]| compare(sides, &|it| *it == ttft, &|_, _, _| None, rules);
+    let found = against(&[side("a", &a), side("b", &b)]);
+    let view = ComparisonView::new(&found, &["a".to_owned(), "b".to_owned()]);
+    let faces = [
+        terminal::render(&view, None, false),
+        markdown::render(&view, true),
+        junit::render(&found),
+        json::render(&found),
+    ];
+    let is_long = |text: &String| {
+        text.split(|c: char| !c.is_ascii_digit()).any(|digits| digits.len() > 30)
+            || text.contains("e30")
+    };
+    assert!(!faces.iter().any(is_long), "{faces:#?}");
+    let [screen, _, junit, json] = &faces;
+    for told in ["≥ 662", "≥ 1.98×", "worse"] {
+        assert!(screen.contains(told) && junit.contains(told), "{told}: {screen}\n{junit}");
+    }
+    assert!(!screen.contains("≥ 662 ±") && !screen.contains("2.11×"), "{screen}");
+    let sentence = "b has ≥ 1.98× (worse) the TTFT p50 of a at 8 streams, ";
+    assert!(view.sentences[0].starts_with(sentence), "{}", view.sentences[0]);
+    assert_eq!(serde_json::from_str::<Comparison>(json).unwrap(), found);
+    // The mean over cells is a bound too.
+    let mean = screen.lines().find(|line| line.contains("geomean")).expect("two cells");
+    assert_eq!(mean.matches('≥').count(), 2, "{mean}");
+    // From the other side it is the most that it can be.
+    let turned = found.cells.iter().flat_map(|cells| &cells.rows).map(Compared::turned);
+    let told: Vec<String> = turned.map(|row| change(&row)).collect();
+    assert!(told.iter().any(|change| change.starts_with("≤ 0.50")), "{told:?}");
+    assert!(told.iter().all(|change| change.len() < 30), "{told:?}");
+}
+
+#[test]
+fn a_cell_that_was_not_measured_to_the_end_has_not_failed() {
+    let before = [cell(1, 1.0, 190)];
+    let mut now = [cell(1, 1.0, 190)];
+    now[0].validity = Validity::new(CellStatus::Incomplete, ["it was interrupted".to_owned()]);
+    let rules = Rules { alpha: 0.01, margin: 0.05 };
+    let found = compare(&[side("A", &before), side("B", &now)], &|_| true, &|_, _, _| None, rules);
+    let told = sentence::sentences(&found).concat();
+    assert_eq!(told, "B against A: not measured to the end in 1 of 1 cell.");
+    let junit = junit::render(&found);
+    assert!(junit.contains("failures=\"0\" skipped=\"1\""), "{junit}");
+}
+
 #[test]
 fn a_ci_server_sees_what_is_worse_as_a_failure() {
     insta::assert_snapshot!(junit::render(&comparison()));
