@@ -1,7 +1,7 @@
 //! Gates of a comparison: what must hold in no pair of cells, such as `tpot.p50 > +5%`.
 
 use crate::metrics::catalogue::MetricId;
-use crate::metrics::compare::{Compared, ComparedCells, Comparison, Scale, Side};
+use crate::metrics::compare::{Compared, ComparedCells, Comparison, Scale, Side, is_same_start};
 use crate::metrics::condition::{Condition, Limit, Subject};
 use crate::metrics::gates::{base_of, has, holds, of_cell, once_per_start, taken};
 use crate::metrics::per_trial;
@@ -92,7 +92,11 @@ fn of_pair(
     let (row, unit, limit) = match (row, condition.limit) {
         (Some(row), Limit::OfBaseline(times)) if row.scale == Scale::Ratio => (row, "×", times),
         (Some(row), Limit::Points(points)) if row.scale == Scale::Points => (row, "points", points),
-        (None, _) if is_start_told(condition, baseline) && is_start_told(condition, candidate) => {
+        (None, _)
+            if is_start_told(condition, baseline)
+                && is_start_told(condition, candidate)
+                && !is_same_start(baseline, candidate) =>
+        {
             return None;
         }
         _ => {

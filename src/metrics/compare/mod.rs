@@ -19,6 +19,7 @@ pub(crate) use crate::metrics::compare::not_shown::{NotShown, not_shown};
 use crate::metrics::compare::verdicts::Drafted;
 pub(crate) use crate::metrics::compare::verdicts::OFFERED;
 use crate::metrics::condition::Subject;
+use crate::metrics::per_trial;
 use crate::metrics::quantity::{Quantity, Statistic};
 use crate::metrics::summary::{Caveat, CellStatus, CellSummary, GateResult, Note};
 use crate::plan::CompareSpec;
@@ -322,7 +323,9 @@ pub(crate) fn compare(
             let not_compared = of_baseline().or_else(|| not_compared(pair.candidate));
             // Cells that differ in load alone share their engines' starts: these count once.
             let is_compared = not_compared.is_none();
-            let is_first = is_compared && started.insert((side, pair.launches.clone()));
+            let is_first = is_compared
+                && !is_same_start(pair.baseline, pair.candidate)
+                && started.insert((side, pair.launches.clone()));
             let is_asked =
                 |it: &Quantity| is_asked(it) && (is_first || it.id() != MetricId::LoadTime);
             let paired = |one: &str, other: &str| pair_items(side, one, other);
@@ -378,6 +381,12 @@ pub(crate) fn judged(
     margin: f64,
 ) -> Option<Compared> {
     Some(verdicts::of_trials(quantity, baseline, candidate)?.judged(level, margin))
+}
+
+/// Whether one engine's starts serve both cells: to the last digit no other takes as long.
+pub(crate) fn is_same_start(one: &CellSummary, other: &CellSummary) -> bool {
+    let times = |cell| per_trial::values(cell, &Quantity::figure(MetricId::LoadTime));
+    !times(one).is_empty() && times(one) == times(other)
 }
 
 /// Says why the numbers of a cell are not compared.
@@ -646,19 +655,21 @@ mod tests {
 
     #[test]
     fn starts_that_loads_share_are_compared_once_by_cells_that_are_compared() {
-        let starts = |cell: &mut CellSummary| {
+        let starts = |cell: &mut CellSummary, last: u64| {
             let start =
                 |secs| LoadTimeline { first_token: Some(Nanos::from_secs(secs)), ..start() };
-            cell.load = [start(3), start(4)].into();
+            cell.load = [start(3), start(last)].into();
         };
         let mut cells = [cell("1", &[40.0, 41.0]), cell("2", &[40.0, 41.0]), cell("4", &[40.0])];
-        cells.iter_mut().for_each(starts);
+        cells.iter_mut().for_each(|cell| starts(cell, 4));
         cells[0].validity = Validity::new(CellStatus::Failed, ["it died".to_owned()]);
-        let found = compared(&cells, &cells);
+        let mut later = cells.clone();
+        later.iter_mut().for_each(|cell| starts(cell, 5));
+        let found = compared(&cells, &later);
         let is_load_time = |row: &&Compared| row.quantity.id() == MetricId::LoadTime;
         let counts = found.cells.iter().map(|cells| cells.rows.iter().filter(is_load_time).count());
         assert_eq!(counts.collect::<Vec<_>>(), [0, 1, 0]);
-        let gates = gated("load_time > +50%", &cells, &cells);
+        let gates = gated("load_time > +50%", &cells, &later);
         let outcomes = gates.iter().map(|gate| (gate.cell.as_str(), gate.outcome));
         let expected = [("1", GateOutcome::Undecided), ("2", GateOutcome::Undecided)];
         assert_eq!(outcomes.collect::<Vec<_>>(), expected, "a cell that failed, and two starts");
@@ -766,6 +777,21 @@ mod tests {
         assert_eq!(gates.iter().filter(|it| it.fails()).count(), 2, "what is not decided fails");
         let places = found.unmatched.iter().map(|it| (it.side, it.other, it.cell.as_str()));
         assert_eq!(places.collect::<Vec<_>>(), [(0, 1, "2")]);
+    }
+
+    #[test]
+    fn one_start_that_serves_both_cells_is_not_compared_with_itself() {
+        let started = |seconds: u64| {
+            let start = LoadTimeline { first_token: Some(Nanos::from_secs(seconds)), ..start() };
+            CellSummary { load: vec![start].into(), ..cell("1", &[40.0, 40.1, 39.9]) }
+        };
+        let n_rows = |one: CellSummary, other: CellSummary| {
+            let found = compared(&[one], &[other]);
+            let is_start = |row: &&Compared| row.quantity.id() == MetricId::LoadTime;
+            found.cells[0].rows.iter().filter(is_start).count()
+        };
+        assert_eq!(n_rows(started(9), started(9)), 0);
+        assert_eq!(n_rows(started(9), started(10)), 1);
     }
 
     #[test]

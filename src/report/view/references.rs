@@ -44,7 +44,12 @@ pub(crate) fn references(summary: &Summary) -> Table {
 
 /// Says of the first references what the table says, in a sentence each.
 pub(crate) fn sentences(summary: &Summary) -> Vec<String> {
-    let all = || summary.cells.iter().flat_map(|cell| cell.beside.iter().map(move |at| (cell, at)));
+    // Of sampled answers that nothing grades there is nothing to say.
+    let all = || {
+        let all =
+            summary.cells.iter().flat_map(|cell| cell.beside.iter().map(move |at| (cell, at)));
+        all.filter(|(_, beside)| n_items(beside) > 0)
+    };
     let mut sentences: Vec<String> = all()
         .take(SENTENCES_MAX)
         .map(|(cell, beside)| {
@@ -157,6 +162,15 @@ mod tests {
             sentences(&sample_run::summary()).join("\n"),
             @"Answers of tiny-fp16 beside tiny-fp32: 5 gained and 3 lost of 397 items (exact McNemar p = 0.727); 391 of 397 texts equal, the others part at word 22 (median)."
         );
+    }
+
+    #[test]
+    fn of_answers_that_were_sampled_and_not_graded_nothing_is_said() {
+        let mut summary = sample_run::summary();
+        for beside in summary.cells.iter_mut().flat_map(|cell| &mut cell.beside) {
+            (beside.accuracy, beside.fidelity) = (Vec::new(), None);
+        }
+        assert_eq!(sentences(&summary), [""; 0]);
     }
 
     #[test]
