@@ -180,7 +180,8 @@ pub(crate) fn widen_by_cut(
     };
     for (metric, cut) in &open.cut {
         let Some(found) = distributions.get_mut(metric) else { continue };
-        found.min = cut.min;
+        // Of what was cut off its wait alone is known: the longest is no most, nor is a spread one.
+        (found.min, found.max, found.std) = (cut.min, None, None);
         if let Some((bound, state)) = wider(found.mean, found.mean_bound, cut.mean_bound) {
             (found.mean_bound, found.mean_state) = (Some(bound), found.mean_state.max(Some(state)));
         }

@@ -723,6 +723,8 @@ mod tests {
         assert!(median.bound.is_some_and(|(_, high)| crate::metrics::bounds::is_unlimited(high)));
         assert_eq!(median.state, Some(NumberState::Doubtful));
         assert_eq!((median.with_failures, ttft.min), (None, Some(100.0)));
+        // What was cut off has neither a longest wait nor a spread.
+        assert_eq!((ttft.max, ttft.std), (None, None));
         let told = Some("80 that were never answered count as they had waited");
         assert_eq!(found[&MetricId::E2e].note.as_deref(), told);
     }
