@@ -6,6 +6,7 @@ use crate::metrics::bounds::is_unlimited;
 use crate::metrics::by_name::accuracy_by;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::condition::{Condition, Limit, Operator, Subject};
+use crate::metrics::load_search;
 use crate::metrics::per_trial;
 use crate::metrics::summary::{
     CellStatus, CellSummary, Figure, GateOutcome, GateResult, NumberState, SteadyStatus,
@@ -17,16 +18,24 @@ use crate::stats::interval::{Estimate, Interval, ratio_of_estimates};
 use crate::stats::welch::LogSample;
 
 /// Judges every gate of a plan in every cell that this machine can run, in the order of the gates.
+///
+/// A search has to try loads that are too high: gates are about those up to the load that it found.
 pub(crate) fn results(plan: &Plan, cells: &[CellSummary]) -> Vec<GateResult> {
-    plan.gate.as_ref().map_or_else(Vec::new, |gate| judge(gate, cells))
+    let Some(gate) = &plan.gate else { return Vec::new() };
+    let beyond = load_search::beyond(plan, cells);
+    judge(gate, cells.iter().filter(|cell| !beyond.contains(&cell.id)))
 }
 
 /// Judges gates in every cell that was not skipped.
-pub(crate) fn judge(gate: &GatePlan, cells: &[CellSummary]) -> Vec<GateResult> {
+pub(crate) fn judge<'a>(
+    gate: &GatePlan,
+    cells: impl IntoIterator<Item = &'a CellSummary> + Clone,
+) -> Vec<GateResult> {
     let must = gate.must.iter().map(|text| (text, true));
     let must_not = gate.must_not.iter().map(|text| (text, false));
     let is_judged = |cell: &&CellSummary| cell.validity.status != CellStatus::Skipped;
-    let steady = cells.iter().filter(is_judged).filter(|_| gate.steady).map(steadiness);
+    let judged = || cells.clone().into_iter().filter(is_judged);
+    let steady = judged().filter(|_| gate.steady).map(steadiness);
     let numbers = must.chain(must_not).flat_map(|(text, must_hold)| {
         let condition = Condition::parse(text);
         let result = |cell: &CellSummary| match &condition {
@@ -42,8 +51,8 @@ pub(crate) fn judge(gate: &GatePlan, cells: &[CellSummary]) -> Vec<GateResult> {
                 ..GateResult::missed(&cell.name, text, must_hold, text.clone())
             },
         };
-        let judged = cells.iter().filter(is_judged).map(|cell| (cell, result(cell)));
-        once_per_start(condition.as_ref().ok(), judged.collect())
+        let results = judged().map(|cell| (cell, result(cell)));
+        once_per_start(condition.as_ref().ok(), results.collect())
     });
     let results: Vec<GateResult> = steady.chain(numbers).collect();
     taken(results, gate.undecided)
@@ -132,6 +141,9 @@ pub(crate) fn of_cell(
     cell: &CellSummary,
 ) -> GateResult {
     condition.subject.metric().unit().clone_into(&mut result.unit);
+    if let Limit::Value(limit) = condition.limit {
+        result.limit = Some(limit);
+    }
     if !cell.validity.status.is_measured() {
         let (status, reasons) = (cell.validity.status.word(), cell.validity.reasons.join("; "));
         let why = format!("the cell is {status}: {reasons}");
@@ -154,10 +166,7 @@ pub(crate) fn of_cell(
         return GateResult { why: Some(why), ..result };
     }
     let decided = match condition.limit {
-        Limit::Value(limit) => {
-            result.limit = Some(limit);
-            Ok((holds(condition.operator, value, interval, limit), None))
-        }
+        Limit::Value(limit) => Ok((holds(condition.operator, value, interval, limit), None)),
         Limit::OfBaseline(times) => {
             let base = base();
             result.limit = base.as_ref().ok().map(|base| times * base.value);

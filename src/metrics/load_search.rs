@@ -1,5 +1,8 @@
 //! What searches for the highest load found.
 
+use std::collections::BTreeSet;
+
+use crate::ids::CellId;
 use crate::metrics::catalogue::MetricId;
 use crate::metrics::summary::{CellStatus, CellSummary, PointSummary, SearchSummary};
 use crate::plan::Plan;
@@ -14,6 +17,25 @@ pub(crate) fn searches(plan: &Plan, cells: &[CellSummary]) -> Vec<SearchSummary>
         !plan.cells[..*at].iter().any(|earlier| search.is_same_search(earlier, cell))
     });
     firsts.map(|(_, first)| one(plan, search, first, cells)).collect()
+}
+
+/// Returns the cells at loads above the highest that a search knows to be good; none of a search that
+/// knows none.
+pub(crate) fn beyond(plan: &Plan, cells: &[CellSummary]) -> BTreeSet<CellId> {
+    let Some(search) = &plan.search else { return BTreeSet::new() };
+    let highest = |found: &SearchSummary| {
+        let met = found.points.iter().filter(|point| point.met).map(|point| point.load);
+        found.best.as_ref().map(|best| best.load).or_else(|| met.max_by(f64::total_cmp))
+    };
+    let of_search = |found: SearchSummary| {
+        let first = plan.cells.iter().find(|cell| cell.id == found.first);
+        let limit = highest(&found);
+        first.zip(limit).into_iter().flat_map(move |(first, limit)| {
+            let same = plan.cells.iter().filter(move |cell| search.is_same_search(first, cell));
+            same.filter(move |cell| search.load_of(cell).is_some_and(|load| load > limit))
+        })
+    };
+    searches(plan, cells).into_iter().flat_map(of_search).map(|cell| cell.id.clone()).collect()
 }
 
 fn one(plan: &Plan, search: &SearchPlan, first: &Cell, cells: &[CellSummary]) -> SearchSummary {
@@ -73,12 +95,21 @@ fn point(search: &SearchPlan, cell: &Cell, summary: &CellSummary) -> Option<Poin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::summary::Figure;
+    use crate::metrics::gates;
+    use crate::metrics::summary::{Figure, GateOutcome};
     use crate::metrics::tests::fixture::{measured_cell, plan};
+    use crate::plan::gate::GatePlan;
     use crate::plan::search::{Reason, SearchOver};
 
     /// Carries out a search on an engine that serves `capacity` streams well.
     fn found(capacity: f64, at_points: impl Fn(&mut CellSummary, f64)) -> SearchSummary {
+        carried_out(capacity, at_points).2
+    }
+
+    fn carried_out(
+        capacity: f64,
+        at_points: impl Fn(&mut CellSummary, f64),
+    ) -> (Plan, Vec<CellSummary>, SearchSummary) {
         let mut plan = plan(&["first"]);
         let over = SearchOver::Concurrency;
         plan.search = Some(SearchPlan {
@@ -103,7 +134,7 @@ mod tests {
             cells.push(summary);
             let all = searches(&plan, &cells);
             let [search] = all.as_slice() else { panic!("one search: {all:?}") };
-            let Some(next) = search.next else { return search.clone() };
+            let Some(next) = search.next else { return (plan, cells, search.clone()) };
             let first = plan.cells[0].id.clone();
             plan.add_point(&first, next).unwrap();
         }
@@ -140,6 +171,24 @@ mod tests {
         });
         assert_eq!(bounds(&dead), (Some(20.0), Some(22.0)));
         assert!(dead.points.iter().all(|point| !point.doubtful));
+    }
+
+    #[test]
+    fn gates_are_about_the_loads_up_to_the_one_that_was_found() {
+        let name = |cell: &mut CellSummary, load: f64| cell.name = load.to_string();
+        let must = vec!["goodput >= 0.9".to_owned()];
+        let gate = Some(GatePlan { must, ..GatePlan::default() });
+        let judged = |capacity: f64| {
+            let (plan, cells, _) = carried_out(capacity, name);
+            let gates = gates::results(&Plan { gate: gate.clone(), ..plan }, &cells);
+            gates.into_iter().map(|it| (it.cell, it.outcome)).collect::<Vec<_>>()
+        };
+        let met = ["4", "8", "16", "20"].map(|load| (load.to_owned(), GateOutcome::Met));
+        assert_eq!(judged(20.0), met);
+        // Where no load is good, all that were tried say so.
+        let missed = judged(0.5);
+        assert!(missed.iter().all(|(_, it)| *it == GateOutcome::Missed), "{missed:?}");
+        assert!(!missed.is_empty());
     }
 
     #[test]
