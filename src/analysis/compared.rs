@@ -89,6 +89,11 @@ impl ComparedRun {
         Some(&self.plan.launches.get(&self.planned(cell)?.launch)?.model)
     }
 
+    /// Returns the data set of a cell, by its name in the scenario.
+    pub(crate) fn dataset(&self, cell: &str) -> Option<&str> {
+        Some(&self.planned(cell)?.dataset)
+    }
+
     /// Returns the commit of the checkout in which the run was made; empty where none is known.
     pub(crate) fn commit(&self) -> &str {
         self.environment.bench_commit.as_deref().unwrap_or_default()

@@ -1,6 +1,6 @@
 //! What is compared: a run directory, or result files of another tool.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -142,6 +142,21 @@ impl Subject {
             Self::Results(results) => results.model(cell),
         };
         found.unwrap_or_default().to_owned()
+    }
+
+    /// Returns what the answers of a cell were graded on; `None` where none were.
+    fn graded(&self, cell: &str) -> Option<String> {
+        let found = self.cell(cell)?;
+        let n = found.accuracy.first()?.n;
+        match self {
+            Self::Run(run) => Some(format!("data set {} ({n} items)", run.dataset(cell)?)),
+            Self::Results(results) => {
+                let task = found.keys.get("task").map_or("unsaid", String::as_str);
+                let shots = results.config(cell).find(|(name, _)| *name == "shots");
+                let shots = shots.map_or_else(String::new, |(_, n)| format!(", {n} shots"));
+                Some(format!("{task} ({n} items{shots})"))
+            }
+        }
     }
 
     fn meaning(&self, of: &str) -> &'static str {
@@ -298,12 +313,9 @@ pub(crate) fn differences(
         for (baseline, candidate) in pairs() {
             told("model", one.model(baseline), other.model(candidate));
             if let (Subject::Results(one), Subject::Results(other)) = (one, other) {
-                let theirs: BTreeMap<_, _> = other.config(candidate).collect();
-                for (name, value) in one.config(baseline) {
-                    if let Some(their) = theirs.get(name) {
-                        told(name, value.clone(), (*their).clone());
-                    }
-                }
+                configs_apart((one, baseline), (other, candidate), &mut told);
+            } else if let Some((one, other)) = one.graded(baseline).zip(other.graded(candidate)) {
+                told("task", one, other);
             }
             if let Some(cells) = one.cell(baseline).zip(other.cell(candidate)) {
                 lengths_apart(cells, 0.0, &mut told);
@@ -312,6 +324,34 @@ pub(crate) fn differences(
     }
     Ok(found)
 }
+
+/// Tells what two cells were not configured alike in. Of one tool a setting that one file alone has is
+/// one that the other left at its default; a switch that is off is no setting.
+fn configs_apart(
+    (one, baseline): (&Results, &str),
+    (other, candidate): (&Results, &str),
+    told: &mut dyn FnMut(&str, String, String),
+) {
+    let is_of_one_tool = one.tool_name() == other.tool_name();
+    let before: BTreeMap<_, _> = one.config(baseline).collect();
+    let now: BTreeMap<_, _> = other.config(candidate).collect();
+    let names: BTreeSet<&String> = before.keys().chain(now.keys()).copied().collect();
+    for name in names {
+        match (before.get(name), now.get(name)) {
+            (Some(before), Some(now)) => told(name, (*before).clone(), (*now).clone()),
+            (Some(alone), None) if is_of_one_tool && *alone != OFF => {
+                told(name, (*alone).clone(), String::new());
+            }
+            (None, Some(alone)) if is_of_one_tool && *alone != OFF => {
+                told(name, String::new(), (*alone).clone());
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A switch that is off, as files have it.
+const OFF: &str = "false";
 
 /// Share by which the lengths of prompts or answers of two runs' cells differ beyond what the rows
 /// that each got to, and where answers end by themselves, make of it.
@@ -341,6 +381,7 @@ fn lengths_apart(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::compare::{self, Rules};
 
     #[test]
     fn a_copy_of_a_result_file_is_no_trial_of_its_own() {
@@ -398,5 +439,45 @@ mod tests {
         assert_eq!((files.len(), left_out.len()), (2, 0), "{left_out:?}");
         let alone = Subject::open(&home.path().join("summary.json"), &mut Lengths::default());
         assert!(matches!(alone, Ok(Subject::Results(it)) if it.cells().count() == 1));
+    }
+
+    #[test]
+    fn a_setting_that_one_of_two_files_has_alone_is_told() {
+        let text = include_str!("../../fixtures/results/vllm-0.33.0.json");
+        let home = tempfile::tempdir().unwrap();
+        let open = |name: &str, settings: &str| {
+            let label = "\"label\":null";
+            assert!(text.contains(label), "the fixture has a label");
+            let path = home.path().join(name);
+            fs::write(&path, text.replacen(label, &format!("{label}{settings}"), 1)).unwrap();
+            Subject::open(&path, &mut Lengths::default()).unwrap()
+        };
+        let plain = open("a.json", "");
+        let tuned = open("b.json", ",\"gpu\":\"H100\",\"eager\":false");
+        let told = |one: &Subject, other: &Subject| {
+            let sides = [one.side("A".to_owned()), other.side("B".to_owned())];
+            let rules = Rules::of(None);
+            let found = compare::compare(&sides, &|_| true, &|_, _, _| None, rules);
+            let told = differences(&found, &[one, other]).unwrap();
+            told.into_iter().map(|it| (it.what, it.baseline, it.candidate)).collect::<Vec<_>>()
+        };
+        let text = |words: [&str; 3]| words.map(str::to_owned).into();
+        let expected: (String, String, String) = text(["gpu", "", "H100"]);
+        assert_eq!(told(&plain, &tuned), [expected]);
+        assert_eq!(told(&tuned, &plain), [text(["gpu", "H100", ""])]);
+        assert_eq!(told(&tuned, &tuned), []);
+    }
+
+    #[test]
+    fn what_answers_were_graded_on_is_the_task_with_its_items_and_shots() {
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/results/lm-eval-0.4.13.json");
+        let side = Subject::open(&path, &mut Lengths::default()).unwrap();
+        let Subject::Results(results) = &side else { panic!("a run") };
+        let graded: Vec<String> =
+            results.cells().filter_map(|cell| side.graded(&cell.name)).collect();
+        let is_whole = |it: &String| it.contains(" items, ") && it.ends_with(" shots)");
+        assert!(!graded.is_empty() && graded.iter().all(is_whole), "{graded:?}");
+        assert!(!graded.iter().any(|it| it.contains("unsaid")), "{graded:?}");
     }
 }

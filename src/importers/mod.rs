@@ -348,10 +348,15 @@ impl Results {
         self.prompt_tokens_by
     }
 
+    /// Returns the name of the tool that wrote it.
+    pub(crate) const fn tool_name(&self) -> &'static str {
+        self.tool.name()
+    }
+
     /// Returns who wrote it, with the version where it is known.
     pub(crate) fn written_by(&self) -> String {
         let version = self.version.as_ref().map_or_else(String::new, |it| format!(" {it}"));
-        format!("{}{version}", self.tool.name())
+        format!("{}{version}", self.tool_name())
     }
 }
 
