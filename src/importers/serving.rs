@@ -124,7 +124,8 @@ fn flat(document: &Value, names: &Names) -> Measurement {
         ..Measurement::default()
     };
     // `inf` is written as a text, or became null: no rate.
-    let rate = number(document, "/request_rate");
+    let rate =
+        number(document, "/request_rate").or_else(|| text(document, "/request_rate")?.parse().ok());
     let burst = number(document, "/burstiness").unwrap_or(1.0);
     found.load_by(number(document, "/max_concurrency"), rate, burst);
     let cap = number(document, "/max_concurrency");

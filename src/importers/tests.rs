@@ -145,6 +145,9 @@ fn a_load_is_what_the_tool_was_asked_for() {
     assert_eq!(load(&[]), r#"[{"closed":{"concurrency":4}}]"#);
     let rate = ("\"request_rate\":\"inf\"", "\"request_rate\":2.5");
     assert_eq!(load(&[rate]), r#"[{"poisson":{"rate_per_s":2.5}} max-in-flight 4]"#);
+    // The parameters of a sweep may be texts.
+    let as_text = ("\"request_rate\":\"inf\"", "\"request_rate\":\"2.5\"");
+    assert_eq!(load(&[as_text]), load(&[rate]));
     let bursty = ("\"burstiness\":1.0", "\"burstiness\":0.5");
     let gamma = r#"[{"gamma":{"rate_per_s":2.5,"burstiness":0.5}} max-in-flight 4]"#;
     assert_eq!(load(&[rate, bursty]), gamma);

@@ -205,12 +205,16 @@ fn limit(text: &str, unit: &str) -> Result<Limit, ConditionError> {
         ("", "%") if (0.0..=1.0).contains(&value) => 100.0,
         ("", "%") => return wrong("is no share: write 0.9, or 90%"),
         ("", "ms" | "s") => return wrong("has no unit: write ms or s behind it"),
-        ("us" | "µs", "ms") | ("ms", "s") => 1e-3,
+        // The micro sign, and the Greek letter that keyboards have.
+        ("us" | "\u{b5}s" | "\u{3bc}s", "ms") | ("ms", "s") => 1e-3,
         ("s", "ms") => 1e3,
         ("", _) => 1.0,
         (given, unit) if given == unit => 1.0,
         (_, unit) => return wrong(&format!("is not in the metric's unit, {unit}")),
     };
+    if value < 0.0 {
+        return wrong("is below 0: a change from a baseline ends in %");
+    }
     Ok(Limit::Value(value * factor))
 }
 
@@ -228,7 +232,9 @@ mod tests {
         assert_eq!(found.subject, Subject::Quantity(Quantity::percentile(MetricId::Ttft, 99.0)));
         assert_eq!((found.operator, found.limit), (Operator::Below, Limit::Value(500.0)));
         assert_eq!(limit_of("ttft.p99<0.5s"), Limit::Value(500.0));
-        assert_eq!(limit_of("ttft.mean <= 250 us"), Limit::Value(0.25));
+        for unit in ["us", "\u{b5}s", "\u{3bc}s"] {
+            assert_eq!(limit_of(&format!("ttft.mean <= 250 {unit}")), Limit::Value(0.25));
+        }
         assert_eq!(limit_of("load_time < 90s"), Limit::Value(90.0));
         assert_eq!(limit_of("output_throughput >= 1000 tok/s"), Limit::Value(1000.0));
         assert_eq!(limit_of("output_throughput >= 1000"), Limit::Value(1000.0));
@@ -267,6 +273,7 @@ mod tests {
             ("ttft.p99 < 5 parsecs", "`5 parsecs` is not in the metric's unit, ms"),
             ("accuracy >= 90", "`90` is no share: write 0.9, or 90%"),
             ("output_throughput >= -2 x baseline", "`-2 x baseline` is not above 0"),
+            ("output_throughput < -5", "`-5` is below 0: a change from a baseline ends in %"),
         ] {
             assert_eq!(Condition::parse(text).unwrap_err().to_string(), expected);
         }
