@@ -26,20 +26,8 @@ pub(crate) fn finish_of(reason: &str) -> (Finish, bool) {
     let words = reason.trim().to_ascii_lowercase();
     let word = undressed(reason);
     let finish = match word.as_str() {
-        "" | "null" | "none" | "nil" | "undefined" | "unfinished" | "in_progress" => Finish::NotYet,
-        "stop" | "eos" | "eos_token" | "stop_token" | "stop_sequence" | "stop_str" | "end_turn"
-        | "end" | "complete" | "completed" | "finished" => Finish::Ended("stop"),
-        "length"
-        | "max_tokens"
-        | "max_length"
-        | "max_new_tokens"
-        | "max_output_tokens"
-        | "max_tokens_reached"
-        | "model_length"
-        | "length_limit"
-        | "token_limit"
-        | "context_length_exceeded"
-        | "model_context_window_exceeded" => Finish::Ended("length"),
+        "" | "null" | "none" | "nil" | "undefined" | "unfinished" | "not_finished"
+        | "in_progress" => Finish::NotYet,
         "tool_calls" | "tool_call" | "tool_use" => Finish::Ended("tool_calls"),
         "function_call" => Finish::Ended("function_call"),
         // Those of Z.ai, Gemini and Amazon Bedrock too.
@@ -54,19 +42,22 @@ pub(crate) fn finish_of(reason: &str) -> (Finish, bool) {
         | "spii"
         | "guardrail_intervened" => Finish::Ended("content_filter"),
         "insufficient_system_resource" => Finish::Failed,
-        _ if names_failure(&words) => Finish::Failed,
+        _ if names_failure(&words) || names_quota(&word) => Finish::Failed,
+        _ if names_cut(&word) => Finish::Ended("length"),
+        _ if names_stop(&word) => Finish::Ended("stop"),
         _ => Finish::Unknown,
     };
     (finish, false)
 }
 
 /// Returns a finish reason as the API spells words: `FinishReason.MAX_TOKENS`, the name of a value of
-/// an enumeration, and `maxTokens` are `max_tokens`.
+/// an enumeration, `maxTokens` and `<|max_tokens|>` are `max_tokens`.
 fn undressed(reason: &str) -> String {
-    let value = reason.trim().rsplit_once('.').filter(|(kind, _)| {
+    let bare = reason.trim_matches(|c: char| !c.is_alphanumeric());
+    let value = bare.rsplit_once('.').filter(|(kind, _)| {
         kind.chars().all(char::is_alphanumeric) && kind.to_ascii_lowercase().ends_with("reason")
     });
-    let value = value.map_or(reason.trim(), |(_, value)| value);
+    let value = value.map_or(bare, |(_, value)| value);
     let mut word = String::with_capacity(value.len() + 2);
     let mut was_lower = false;
     for c in value.chars() {
@@ -80,6 +71,52 @@ fn undressed(reason: &str) -> String {
         Some(bare) => bare.to_owned(),
         None => word,
     }
+}
+
+/// Whether a word tells that a limit cut the answer off: `length`, `MAX_TOKENS`, `MiniMax`'s
+/// `max_output`, Aleph Alpha's `maximum_tokens`, Reka's `context`, watsonx's
+/// `TIME_LIMIT`.
+fn names_cut(word: &str) -> bool {
+    let holds = |parts: &[&str]| parts.iter().any(|part| word.contains(part));
+    holds(&["length", "limit", "truncat", "context", "budget"])
+        || (holds(&["max"]) && holds(&["token", "output"]))
+}
+
+/// Whether a word tells of a limit of the client's, by which the server gave the answer up.
+fn names_quota(word: &str) -> bool {
+    ["rate_limit", "quota"].iter().any(|part| word.contains(part))
+}
+
+/// Whether a word tells that the model ended, and nothing else: Qianfan's `normal`, `eos_token`,
+/// `stop_sequence`, `<|eot_id|>`.
+fn names_stop(word: &str) -> bool {
+    let is_end = |part: &str| {
+        [
+            "stop",
+            "stopped",
+            "eos",
+            "eot",
+            "eom",
+            "end",
+            "complete",
+            "completed",
+            "finished",
+            "done",
+            "normal",
+            "natural",
+            "ok",
+        ]
+        .contains(&part)
+    };
+    let is_beside = |part: &str| {
+        [
+            "token", "sequence", "str", "string", "word", "words", "id", "im", "of", "text",
+            "turn", "message", "found", "reached", "hit",
+        ]
+        .contains(&part)
+    };
+    let mut parts = word.split('_');
+    parts.clone().any(is_end) && parts.all(|part| is_end(part) || is_beside(part))
 }
 
 /// Whether words in lower case tell that something went wrong: `internal_error`, `timed out`.
@@ -132,13 +169,25 @@ mod tests {
             "max-tokens",
             "length_limit",
             "max_tokens_reached",
+            "max_output",
+            "maximum_tokens",
+            "token_limit_reached",
+            "max_completion_tokens",
+            "context",
+            "TIME_LIMIT",
+            "truncated",
+            "stopped_limit",
+            "length\0",
         ] {
             check(length, (Finish::Ended("length"), false));
         }
         for filter in ["sensitive", "RECITATION", "guardrail_intervened", "contentFilter"] {
             check(filter, (Finish::Ended("content_filter"), false));
         }
-        check("endTurn", (Finish::Ended("stop"), false));
+        for stop in ["endTurn", "normal", "<|eot_id|>", "EOS_FOUND", "stop_str", "completed"] {
+            check(stop, (Finish::Ended("stop"), false));
+        }
+        check("not_complete", (Finish::Unknown, false));
         check("Ended. Because", (Finish::Unknown, false));
         for failed in [
             "abort",
@@ -150,6 +199,7 @@ mod tests {
             "engine_error: it died",
             "ERROR_TOXIC",
             "OOM",
+            "rate_limit_exceeded",
         ] {
             check(failed, (Finish::Failed, false));
         }

@@ -157,7 +157,10 @@ fn read_finish(
     let own = part("finish_reason");
     let Some(reason) = own.or_else(elsewhere) else { return };
     let text = match reason {
-        Value::Object(reason) => reason.get("type").and_then(Value::as_str),
+        Value::Object(reason) => {
+            ["type", "reason"].into_iter().find_map(|it| reason.get(it)?.as_str())
+        }
+        Value::Array(reasons) => reasons.first().and_then(Value::as_str),
         reason => reason.as_str(),
     };
     if own.is_none() || !reason.is_string() {

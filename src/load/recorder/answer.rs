@@ -122,6 +122,9 @@ pub(crate) struct Answer {
     pub(crate) logprobs: Vec<f32>,
     pub(crate) usage: Option<Usage>,
     pub(crate) finish: Option<String>,
+    /// Token events up to it, and whether some came behind one: the last one counts then.
+    finish_place: u64,
+    is_finish_early: bool,
     /// A finish reason that bench does not know.
     pub(crate) unknown_finish: Option<String>,
     pub(crate) done_at: Option<Nanos>,
@@ -348,12 +351,9 @@ impl Answer {
             self.choice = self.choice.or(chunk.index);
         }
         let is_ours = self.choice.is_none() || chunk.index.is_none() || self.choice == chunk.index;
-        if let Some(finish) = chunk.finish {
-            match (&self.finish, is_ours) {
-                (_, false) => self.other_finish = Some(finish),
-                (Some(_), true) => self.note_oddity(Oddity::TwoFinishReasons),
-                (None, true) => self.finish = Some(finish.to_owned()),
-            }
+        match chunk.finish {
+            Some(finish) if is_ours => self.take_finish(finish, has_text),
+            other => self.other_finish = other.or(self.other_finish),
         }
         if let Some(word) = &chunk.unknown_finish {
             self.unknown_finish = Some(self.excerpt(word));
@@ -376,6 +376,18 @@ impl Answer {
         }
         self.has_bad_logprobs |= chunk.has_bad_logprobs;
         self.note(chunk.kind(), at, chunk.n_tokens);
+    }
+
+    /// Takes a finish reason. The first one counts, unless text came behind one.
+    fn take_finish(&mut self, finish: &'static str, has_text: bool) {
+        let place = self.n_token_events + u64::from(has_text);
+        if self.finish.is_some() {
+            self.note_oddity(Oddity::TwoFinishReasons);
+            self.is_finish_early |= place > self.finish_place;
+        }
+        if self.finish.is_none() || self.is_finish_early {
+            (self.finish, self.finish_place) = (Some(finish.to_owned()), place);
+        }
     }
 
     /// Takes token counts. Counts only grow: an absent or smaller one does not replace a larger

@@ -476,6 +476,16 @@ fn what_came_in_parts_and_comes_again_whole_is_left_out() {
 }
 
 #[test]
+fn the_last_finish_reason_counts_where_text_came_behind_one() {
+    let (token, end) = GOOD.split_once("\n\n").unwrap();
+    let stopped = token.replace("}}]}", "},\"finish_reason\":\"stop\"}]}") + "\n\n";
+    let end = end.replace("stop", "length");
+    let finish = |body: &str| read(body).finish.unwrap();
+    assert_eq!(finish(&(stopped.clone() + &stopped + &end)), "length");
+    assert_eq!(finish(&(stopped + &end)), "stop");
+}
+
+#[test]
 fn a_finish_reason_outside_the_vocabulary_is_none() {
     let (token, _) = GOOD.split_once("\n\n").unwrap();
     for nothing in ["\"\"", "\"null\"", "\"None\"", "false", "0"] {
