@@ -128,6 +128,8 @@ pub(crate) struct Answer {
     /// A finish reason that bench does not know.
     pub(crate) unknown_finish: Option<String>,
     pub(crate) done_at: Option<Nanos>,
+    /// Whether it came whole, as one object, and nothing of that is missing.
+    pub(crate) is_one_object: bool,
     /// An error object, in the engine's words.
     pub(crate) error: Option<String>,
     /// The first violation of the protocol.

@@ -224,6 +224,7 @@ impl Decoding {
                 self.answer.events.be_whole();
                 self.answer.first_token_at = None;
                 self.answer.done_at = Some(at);
+                self.answer.is_one_object = true;
             }
             // A stream that did not look like one.
             Err(_) if memchr::memmem::find(&body, b"data:").is_some() => {

@@ -134,8 +134,10 @@ fn judge_answer(
         }));
     }
     if answer.finish.is_none() {
-        // `[DONE]` alone does not prove success: some engines send it after an error too.
-        if !(asked.stream && is_done && (is_counted || answer.unknown_finish.is_some())) {
+        // `[DONE]` alone does not prove success: some engines send it after an error too. An answer
+        // that came whole as one object has ended with it.
+        let is_told = is_counted || answer.unknown_finish.is_some() || answer.is_one_object;
+        if !(is_done && is_told) {
             let what = match &answer.unknown_finish {
                 Some(word) => format!("finish reason {word:?} is not known"),
                 None => "no finish reason".to_owned(),

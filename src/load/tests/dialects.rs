@@ -486,6 +486,26 @@ fn the_last_finish_reason_counts_where_text_came_behind_one() {
 }
 
 #[test]
+fn a_whole_answer_has_ended_with_its_last_byte() {
+    let check = |reason: &str, oddities: &[Oddity]| {
+        let body =
+            format!("{{\"choices\":[{{\"index\":0,\"message\":{{\"content\":\"4\"}}{reason}}}]}}");
+        let found = read_pieces(false, "application/json", &[body.as_bytes()]);
+        let told = (&found.outcome, found.text.as_str(), &found.oddities[..]);
+        assert_eq!(told, (&Outcome::Ok, "4", oddities), "{body}");
+    };
+    check("", &[Oddity::NoFinish]);
+    check(",\"finish_reason\":null", &[Oddity::NoFinish]);
+    check(",\"finish_reason\":\"because\"", &[Oddity::FinishReason]);
+    check(",\"finish_reason\":\"stop\"", &[]);
+    // A stream in its place is cut off without an end of its own.
+    let (token, _) = GOOD.split_once("\n\n").unwrap();
+    let cut = read_pieces(false, "text/event-stream", &[token.as_bytes()]);
+    let truncated = RequestError::Truncated("no finish reason".to_owned());
+    assert_eq!(cut.outcome, Outcome::Error(truncated));
+}
+
+#[test]
 fn a_finish_reason_outside_the_vocabulary_is_none() {
     let (token, _) = GOOD.split_once("\n\n").unwrap();
     for nothing in ["\"\"", "\"null\"", "\"None\"", "false", "0"] {
