@@ -19,7 +19,7 @@ pub(crate) struct Chunk<'a> {
     pub tool_call: bool,
     /// Index of the choice that the chunk belongs to; absent without a choice.
     pub index: Option<u32>,
-    /// Whether it is a whole answer: a `message` instead of a `delta`.
+    /// Whether it may be a whole answer: a `message` instead of a `delta`, or a `text` beside one.
     pub is_whole: bool,
     /// Why generation stopped, in the API's words.
     pub finish: Option<&'static str>,

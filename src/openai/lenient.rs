@@ -125,6 +125,7 @@ fn read_choice(choice: &Map<String, Value>, chunk: &mut Chunk<'static>) {
     found.reasoning_among(choice, &mut chunk.oddities);
     if found.text.is_empty() {
         found.answer_from(choice.get("text"));
+        chunk.is_whole |= part("delta").is_some() && !found.text.is_empty();
     }
     if found.text.is_empty() {
         found.text.push_str(refusal);

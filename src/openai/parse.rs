@@ -207,11 +207,17 @@ impl<'a> Choice<'a> {
             chunk.oddities.push(Oddity::ChoiceIndex);
         }
         chunk.index = Some(self.index.unwrap_or_default());
-        chunk.is_whole = self.delta.is_none() && self.message.is_some();
-        let delta = self.delta.or(self.message).unwrap_or_default();
+        let has_delta = self.delta.is_some();
+        let delta = self.delta.or(self.message);
+        chunk.is_whole = delta.is_some() && !has_delta;
+        let delta = delta.unwrap_or_default();
         if delta.error.is_some() {
             return None;
         }
+        let is_beside = has_delta
+            && self.text.as_ref().is_some_and(|text| !text.0.is_empty())
+            && delta.content.as_ref().is_none_or(|text| text.0.is_empty());
+        chunk.is_whole |= is_beside;
         chunk.text = first_of([delta.content, self.text, delta.refusal]);
         chunk.reasoning = first_of([
             delta.reasoning_content,

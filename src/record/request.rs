@@ -444,7 +444,7 @@ pub enum Oddity {
     Usage,
     /// The answer was complete without a finish reason.
     NoFinish,
-    /// What had come in parts came once more, whole; it was left out.
+    /// What had come came once more, whole or at the beginning of a frame; it was left out.
     Repeated,
     /// The body went on behind `[DONE]`, without data, until bench waited no longer for its end.
     LeftOpen,
@@ -475,7 +475,7 @@ impl Oddity {
             Self::FinishReason => "finish reasons outside the API's words",
             Self::Usage => "token counts that are missing, contradictory or named otherwise",
             Self::NoFinish => "no finish reason",
-            Self::Repeated => "the whole answer again behind its parts, left out",
+            Self::Repeated => "text that had come already, once more, left out",
             Self::LeftOpen => "bodies left open behind [DONE], for whose end a stream waits 1 s",
         }
     }

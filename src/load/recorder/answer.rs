@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::load::recorder::engine_stamps::{sent_ns, true_ttft};
+use crate::load::recorder::snapshots::{Frame, Snapshots, without_tokens};
 use crate::load::recorder::unread::Unread;
 use crate::load::transport::exchange::BlockRead;
 use crate::openai::chunk::{Chunk, ChunkShape};
@@ -109,6 +110,9 @@ pub(crate) struct Answer {
     pub(crate) n_framed: u64,
     /// What of the answer has come in parts.
     in_parts: InParts,
+    /// What its messages hold.
+    text_frames: Snapshots,
+    reasoning_frames: Snapshots,
     pub(crate) first_token_at: Option<Nanos>,
     /// Arrival of the last one so far.
     pub(crate) last_token_at: Option<Nanos>,
@@ -258,6 +262,7 @@ impl Answer {
         self.take_chunk(&mut chunk, at);
         self.keep_unread(data);
         if self.choice.is_none_or(|choice| Some(choice) == chunk.index)
+            && !self.may_be_snapshot(&chunk)
             && let Some(new) = ChunkShape::of(data, &chunk)
         {
             self.shape = Some(new);
@@ -337,6 +342,8 @@ impl Answer {
         }
         if self.in_parts.take(chunk) {
             self.note_oddity(Oddity::Repeated);
+        } else if self.may_be_snapshot(chunk) {
+            self.take_snapshot(chunk);
         }
         if let Some(error) = &chunk.error {
             let error = self.excerpt(error);
@@ -389,6 +396,38 @@ impl Answer {
         }
         if self.finish.is_none() || self.is_finish_early {
             (self.finish, self.finish_place) = (Some(finish.to_owned()), place);
+        }
+    }
+
+    /// Whether a chunk may hold all the text so far. Where no text is kept, nothing tells.
+    fn may_be_snapshot(&self, chunk: &Chunk<'_>) -> bool {
+        let is_open = |text: &str, frames: &Snapshots| !text.is_empty() && !frames.are_parts();
+        let ends = chunk.finish.is_some();
+        chunk.is_whole
+            && self.keeps_text
+            && (ends
+                || is_open(&chunk.text, &self.text_frames)
+                || is_open(&chunk.reasoning, &self.reasoning_frames))
+    }
+
+    /// Leaves in a message that holds all the text so far what is new.
+    fn take_snapshot(&mut self, chunk: &mut Chunk<'_>) {
+        let is_last = chunk.finish.is_some();
+        // Thoughts come again with the text behind them.
+        let has_text = !chunk.text.is_empty();
+        let texts = [
+            self.text_frames.take(&mut self.text, &mut chunk.text, is_last),
+            self.reasoning_frames.take(
+                &mut self.reasoning,
+                &mut chunk.reasoning,
+                is_last || has_text,
+            ),
+        ];
+        if texts.contains(&Frame::Snapshot) {
+            without_tokens(chunk);
+            self.note_oddity(Oddity::Repeated);
+        } else if texts.contains(&Frame::Refuting) {
+            self.oddities.retain(|oddity| *oddity != Oddity::Repeated);
         }
     }
 

@@ -6,6 +6,7 @@ pub(in crate::load) mod decode;
 pub(in crate::load) mod engine_stamps;
 pub(in crate::load) mod outcome;
 pub(crate) mod single_answer;
+mod snapshots;
 pub(in crate::load) mod unread;
 
 use std::collections::HashMap;

@@ -476,6 +476,30 @@ fn what_came_in_parts_and_comes_again_whole_is_left_out() {
 }
 
 #[test]
+fn messages_that_hold_all_the_text_so_far_are_read_once() {
+    let frame = |message: &str| {
+        format!("data: {{\"choices\":[{{\"index\":0,\"message\":{message}}}]}}\n\n")
+    };
+    let content = |text: &str| frame(&format!("{{\"content\":\"{text}\"}}"));
+    let (_, end) = GOOD.split_once("\n\n").unwrap();
+    let counted = |n: u32| end.replace("tokens\":2", &format!("tokens\":{n}"));
+    let frames = [content("4"), content("4 2"), content("4 2")].concat();
+    ok(&(frames + &counted(2)), "4 2", &[Oddity::Repeated]);
+    // The thoughts come again with the text behind them.
+    let thinking =
+        |text: &str| frame(&format!("{{\"content\":\"{text}\",\"reasoning_content\":\"hm\"}}"));
+    let frames = [thinking(""), thinking("4"), thinking("42")].concat();
+    let found = ok(&(frames + &counted(3)), "42", &[Oddity::Repeated]);
+    assert_eq!(found.reasoning, "hm");
+    // Parts may begin like the text before them.
+    let frames = [content("4"), content("44"), content("."), content("44.44")].concat();
+    ok(&(frames + &counted(4)), "444.44.44", &[]);
+    // A text beside the last delta repeats them all.
+    let deltas = GOOD.replace("\"delta\":{},", "\"delta\":{},\"text\":\"4\",");
+    ok(&deltas, "4", &[Oddity::Repeated]);
+}
+
+#[test]
 fn the_last_finish_reason_counts_where_text_came_behind_one() {
     let (token, end) = GOOD.split_once("\n\n").unwrap();
     let stopped = token.replace("}}]}", "},\"finish_reason\":\"stop\"}]}") + "\n\n";
