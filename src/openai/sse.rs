@@ -59,6 +59,13 @@ pub(crate) struct SseEvent<'a> {
     pub at: Nanos,
 }
 
+impl<'a> SseEvent<'a> {
+    /// Returns words of the server's that are no event, and that explain an answer without an end.
+    fn words(data: &'a [u8], end: u64, at: Nanos) -> Self {
+        Self { data, is_error: false, oddity: Some(Oddity::Unframed), end, at }
+    }
+}
+
 /// An event is larger than the cap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a server-sent event exceeds {limit} bytes")]
@@ -130,7 +137,12 @@ impl SseDecoder {
             if self.line.is_empty() {
                 if rest_of_line.is_empty() {
                     self.check_size(whole)?;
+                    let is_mute = self.is_error && whole.is_none() && self.n_data_lines == 0;
+                    let is_mute = is_mute && self.stray.is_empty();
                     self.dispatch(&mut whole, end, at, &mut on_event);
+                    if is_mute {
+                        on_event(SseEvent::words(b"event: error", end, at));
+                    }
                 } else {
                     let line = Line { bytes: rest_of_line, end, at, arrived: end };
                     self.take_line(line, &mut whole, &mut on_event);
@@ -210,7 +222,12 @@ impl SseDecoder {
         let name = &bytes[..colon];
         match name {
             b"data" => self.take_data(Line { bytes: b"", ..line }, whole, on_event),
-            b"" if !bytes.is_empty() => {}
+            b"" if !bytes.is_empty() => {
+                let words = value.trim_ascii();
+                if words.get(..5).is_some_and(|word| word.eq_ignore_ascii_case(b"error")) {
+                    on_event(SseEvent::words(words, line.end, line.at));
+                }
+            }
             b"event" => self.take_name(value, whole.is_some()),
             b"id" | b"retry" => {}
             _ => self.take_odd_line(Line { bytes, ..line }, name, value, whole, on_event),

@@ -24,6 +24,8 @@ const MOST_PROMPT: u32 = 1 << 27;
 pub(crate) enum Telling {
     /// They keep the connection alive.
     Alive,
+    /// They are an object of a form that is not known.
+    Object,
     /// They are the message of an object.
     Message,
     /// They are text where a chunk should be.
@@ -322,7 +324,7 @@ impl Answer {
 
     /// Keeps words that are no part of the answer, if they tell more than those that came before.
     fn hear(&mut self, words: &str, telling: Telling) {
-        let is_failure = telling > Telling::Alive && names_failure(&words.to_ascii_lowercase());
+        let is_failure = telling > Telling::Object && names_failure(&words.to_ascii_lowercase());
         let telling = if is_failure { Telling::Failure } else { telling };
         let n_before = self.n_token_events;
         let is_less = |known: &Stray| known.n_before < n_before || known.telling < telling;
@@ -350,7 +352,13 @@ impl Answer {
             self.error.get_or_insert(error);
         }
         if let Some(aside) = &chunk.aside {
-            let telling = if aside.is_message { Telling::Message } else { Telling::Alive };
+            let telling = if aside.is_message {
+                Telling::Message
+            } else if is_alive(&aside.words) {
+                Telling::Alive
+            } else {
+                Telling::Object
+            };
             self.hear(&aside.words, telling);
         }
         self.take_usage(chunk.usage);

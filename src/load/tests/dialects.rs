@@ -650,6 +650,13 @@ fn text_without_a_frame_is_told_where_nothing_else_came() {
         ("data: {\"detail\":\"it died\"}", "it died"),
         ("data: [NOOP]\n\ndata: no network", "no network"),
         ("data: it died\n\ndata: [NOOP]", "it died"),
+        ("data: {\"fault\":{\"faultstring\":\"quota violation\"}}", "quota violation"),
+        (
+            "data: {\"finished\":false,\"cause\":\"worker gone\"}\n\ndata: {\"type\":\"ping\"}",
+            "worker gone",
+        ),
+        ("event: error", "event: error"),
+        (": error: backend died", "backend died"),
     ] {
         assert!(told(&format!("{error}\n\n")).contains(words), "{error}");
         assert!(told(&format!("{token}\n\n{error}\n\n")).contains(words), "{error}");
@@ -659,6 +666,8 @@ fn text_without_a_frame_is_told_where_nothing_else_came() {
     // What came before a token does not explain what is missing after it.
     let cut = told(&format!("data: please wait a little\n\n{token}\n\n"));
     assert_eq!(cut, "no finish reason");
+    let alive = told(&format!("{token}\n\ndata: {{\"type\":\"ping\"}}\n\n"));
+    assert_eq!(alive, "no finish reason");
     assert!(told("{\"id\":\"job-7\",\"status\":\"queued\"}").contains("job-7"));
     // Tokens that could not be read are no empty answer.
     assert!(told(&GOOD.replacen("data: {", "data: ?{", 1)).contains("no token, but"));
