@@ -386,6 +386,20 @@ fn fields_of_the_sampling_that_a_server_refuses_are_not_sent_to_it() {
 }
 
 #[test]
+fn a_server_that_demands_more_tokens_than_a_probe_asks_for_is_found() {
+    let url = server(|path, body| match (path, body["max_tokens"].as_u64()) {
+        ("/v1/models", _) => models(&["m"]),
+        ("/v1/chat/completions", Some(n)) if n >= 16 => streamed(true, n),
+        ("/v1/chat/completions", _) => {
+            let message = "Invalid 'max_output_tokens': integer below minimum value.";
+            (400, json!({"error": {"message": message}}).to_string())
+        }
+        _ => (404, "{}".to_owned()),
+    });
+    finds(&url, &["--output", "64"], &["answers  chat, streamed"], &["quirks"]);
+}
+
+#[test]
 fn an_answer_of_not_yet_decides_nothing() {
     let n_asked = AtomicUsize::new(0);
     let url = server(move |path, body| match path {

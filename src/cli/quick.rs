@@ -45,8 +45,6 @@ use crate::workload::words;
 const QUICK_ANSWER: Nanos = Nanos(500_000_000);
 /// The preset of servers that run already.
 const ENDPOINT: &str = "endpoint";
-/// Tokens of the first answer, which finds the API.
-const FIRST_TOKENS: u32 = 4;
 /// Tokens that the salt has in front of a prompt.
 const SALT_TOKENS: u32 = 9;
 /// Times that a text is lengthened or cut until the server's tokenizer counts what was asked for.
@@ -460,7 +458,8 @@ fn of_server(args: &QuickArgs) -> Result<Starter, Failure> {
         }
     };
     let mut wait = Patience::new(&tell, format!("{url} to answer for `{model}`"));
-    let first = Question { model: &model, prompt: PROBE_TEXT, max_tokens: FIRST_TOKENS };
+    let max_tokens = starter.request.max_tokens;
+    let first = Question { model: &model, prompt: PROBE_TEXT, max_tokens };
     let is_listed = listed.as_ref().is_some_and(|ids| ids.contains(&model));
     let spoken = server.speak(first, &mut |elapsed| wait.look(elapsed)).map_err(|no_offer| {
         let known = listed.iter().flatten().map(String::as_str);
@@ -477,11 +476,7 @@ fn of_server(args: &QuickArgs) -> Result<Starter, Failure> {
         DataChoice::Words { words, .. } => sample(*words),
         _ => PROBE_TEXT.to_owned(),
     };
-    let whole = Question {
-        model: &model,
-        prompt: &prompt,
-        max_tokens: starter.request.max_tokens.unwrap_or(FIRST_TOKENS),
-    };
+    let whole = Question { model: &model, prompt: &prompt, max_tokens };
     let mut wait = Patience::new(&tell, format!("{url} to answer a whole request"));
     let trial = server.again(&spoken, whole, &mut |elapsed| wait.look(elapsed));
     let trial = trial.map_err(unavailable)?;

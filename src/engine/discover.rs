@@ -1,28 +1,24 @@
 //! What a server that runs already offers: its models, the API that answers, a tokenizer.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
 use reqwest::Url;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::clock::monotonic;
 use crate::engine::credentials::Access;
 use crate::engine::http::{Answer, Http, HttpError, trust};
 use crate::engine::ready::answer::{Meaning, NO_SUCH_API, Remedy, meaning};
 use crate::engine::ready::models::listed;
-use crate::engine::ready::probe::{self, OPTIONAL, ProbeRequest};
+use crate::engine::ready::probe::{self, Extent, NoToken, OPTIONAL, ProbeRequest};
 use crate::engine::tokenize;
-use crate::load::recorder::single_answer::ReadAnswer;
 use crate::load::transport::http1_framing::ResponseReader;
 use crate::load::transport::url::path_and_query;
-use crate::openai::body::{GenerationRequest, StreamOptions};
 use crate::plan::cell::Api;
-use crate::plan::launch::Launch;
-use crate::record::request::{Outcome, RequestError};
+use crate::plan::launch::{Launch, Quirks};
 use crate::units::Nanos;
 
 /// Time for a list of models or a count of tokens: somebody sits in front of the terminal.
@@ -82,6 +78,8 @@ pub struct Spoken {
     pub output_tokens: Option<u32>,
     /// What came of the API that is asked first, where it is another one.
     pub instead: Option<String>,
+    /// How much of an answer is asked for to see this.
+    extent: Extent,
 }
 
 impl Spoken {
@@ -103,8 +101,8 @@ pub struct Question<'a> {
     pub model: &'a str,
     /// The prompt.
     pub prompt: &'a str,
-    /// Most tokens of the answer.
-    pub max_tokens: u32,
+    /// Most tokens of an answer of the load; absent where it is not one number for all.
+    pub max_tokens: Option<u32>,
 }
 
 impl<'a> Server<'a> {
@@ -174,6 +172,7 @@ impl<'a> Server<'a> {
                 took: Nanos::ZERO,
                 output_tokens: None,
                 instead: tried.last().cloned(),
+                extent: Extent::Short,
             };
             let is_omitted = |field: &&str| quirks.omit.iter().any(|name| name == field);
             known.refuses(&OPTIONAL.into_iter().filter(is_omitted).collect::<Vec<_>>());
@@ -195,6 +194,8 @@ impl<'a> Server<'a> {
                         refuses_body = true;
                         if let Some(field) = probe::blamed(&why, |field| spoken.takes(field)) {
                             known.refuses(&[field]);
+                        } else if known.extent != known.extent.after_refusal() {
+                            known.extent = known.extent.after_refusal();
                         } else {
                             tried.push(why);
                             form = forms.next();
@@ -244,7 +245,7 @@ impl<'a> Server<'a> {
         })
     }
 
-    /// Asks again in the form that was found; returns how long it took and what came.
+    /// Asks for a whole answer in the form that was found; returns how long it took and what came.
     ///
     /// # Errors
     /// What came instead of tokens.
@@ -254,7 +255,8 @@ impl<'a> Server<'a> {
         question: Question<'_>,
         on_wait: &mut dyn FnMut(Nanos),
     ) -> Result<Spoken, NoOffer> {
-        match self.ask(spoken, question, on_wait)? {
+        let whole = Spoken { extent: Extent::Whole, ..spoken.clone() };
+        match self.ask(&whole, question, on_wait)? {
             Reply::Tokens { took, output_tokens } => {
                 Ok(Spoken { took, output_tokens, ..spoken.clone() })
             }
@@ -273,7 +275,8 @@ impl<'a> Server<'a> {
     /// elsewhere, and where the answer never ends, it is taken for one that does not.
     pub fn closes_unannounced(&self, spoken: &Spoken, question: Question<'_>) -> bool {
         let url = self.http.url(spoken.path);
-        let body = self.body_of(spoken, question).to_string();
+        let (launch, request) = self.probe(spoken, question);
+        let body = probe::body(&launch, &request, question.prompt, spoken.extent).to_string();
         self.http.is_direct()
             && spoken.stream
             && closes_after(&url, &self.http.stream_head(), &body).unwrap_or(false)
@@ -290,36 +293,29 @@ impl<'a> Server<'a> {
         question: Question<'_>,
         on_wait: &mut dyn FnMut(Nanos),
     ) -> Result<Reply, NoOffer> {
-        let request = ProbeRequest {
-            api: spoken.api,
-            path: spoken.path.to_owned(),
-            stream: spoken.stream,
-            fields: BTreeMap::new(),
-            max_tokens: None,
-        };
+        let (launch, request) = self.probe(spoken, question);
         let started = monotonic();
         let mut look = || {
             on_wait(monotonic().saturating_sub(started));
             Ok::<(), Infallible>(())
         };
-        let body = self.body_of(spoken, question);
-        let posted = probe::post(&self.http, self.launch, &request, &body, ANSWER_LIMIT, &mut look)
-            .unwrap_or_else(|never| match never {});
+        let (extent, limit) = (spoken.extent, ANSWER_LIMIT);
+        let asked =
+            probe::ask(&self.http, &launch, &request, question.prompt, extent, limit, &mut look)
+                .unwrap_or_else(|never| match never {});
+        let NoToken { status, why, location } = match asked.map_err(|error| unreachable(&error))? {
+            Ok(answer) => {
+                let took = answer.ended_at.saturating_sub(started);
+                return Ok(Reply::Tokens { took, output_tokens: answer.output_tokens });
+            }
+            Err(no_token) => no_token,
+        };
         let url = self.http.url(spoken.path);
-        let (read, ended) = posted.map_err(|error| unreachable(&error))?;
-        let status = read.status.unwrap_or_default();
-        if let Meaning::Never(remedy) = meaning(status, &url, spoken.path, read.location.as_deref())
-        {
-            let body = why(&read);
-            let answer = Answer { status, body, location: read.location };
+        if let Meaning::Never(remedy) = meaning(status, &url, spoken.path, location.as_deref()) {
+            let answer = Answer { status, body: why, location };
             return Err(said_no("POST", &url, &answer, &remedy));
         }
-        let output_tokens = read.usage.and_then(|usage| usage.completion);
-        // A model that hides its reasoning shows nothing of a short answer.
-        if read.outcome == Outcome::Ok || read.is_cut_unseen() {
-            return Ok(Reply::Tokens { took: ended.saturating_sub(started), output_tokens });
-        }
-        let told = format!("POST {url} answered {status} {}", shortened(&why(&read)));
+        let told = format!("POST {url} answered {status} {}", shortened(&why));
         let told = told.trim_end().to_owned();
         let refuses_body = REFUSES_BODY.contains(&status) || (200..300).contains(&status);
         Ok(match status {
@@ -333,12 +329,32 @@ impl<'a> Server<'a> {
         })
     }
 
-    fn body_of(&self, spoken: &Spoken, question: Question<'_>) -> Value {
-        let mut body = body_of(spoken, question);
-        if let Some(fields) = body.as_object_mut() {
-            fields.retain(|name, _| !self.launch.quirks.omit.contains(name));
-        }
-        body
+    /// Returns what a run would find the server ready by, in a form and with a limit's name of its own.
+    fn probe(&self, spoken: &Spoken, question: Question<'_>) -> (Launch, ProbeRequest) {
+        let quirks = Quirks {
+            max_completion_tokens: !spoken.takes_max_tokens,
+            ..self.launch.quirks.clone()
+        };
+        let launch = Launch { model: question.model.to_owned(), quirks, ..self.launch.clone() };
+        let optional = |field: &'static str| {
+            let value = match field {
+                "stream_options" => json!({ "include_usage": true }),
+                "ignore_eos" => Value::Bool(true),
+                "top_p" => json!(1.0),
+                _ => json!(0.0),
+            };
+            (field.to_owned(), value)
+        };
+        let is_sent =
+            |field: &&str| spoken.takes(field) && (spoken.stream || *field != "stream_options");
+        let request = ProbeRequest {
+            api: spoken.api,
+            path: spoken.path.to_owned(),
+            stream: spoken.stream,
+            fields: OPTIONAL.into_iter().filter(is_sent).map(optional).collect(),
+            max_tokens: question.max_tokens,
+        };
+        (launch, request)
     }
 }
 
@@ -406,30 +422,6 @@ enum Reply {
         is_fault: bool,
     },
     Other(String),
-}
-
-fn body_of(spoken: &Spoken, question: Question<'_>) -> Value {
-    let options = StreamOptions { include_usage: true, ..StreamOptions::default() };
-    let greedy = probe::greedy(spoken.api, question.model, question.prompt, question.max_tokens);
-    let request = GenerationRequest {
-        stream: Some(spoken.stream),
-        stream_options: (spoken.stream && spoken.takes("stream_options")).then_some(options),
-        ignore_eos: spoken.takes("ignore_eos").then_some(true),
-        top_p: greedy.top_p.filter(|_| spoken.takes("top_p")),
-        temperature: greedy.temperature.filter(|_| spoken.takes("temperature")),
-        max_tokens: spoken.takes_max_tokens.then_some(question.max_tokens),
-        max_completion_tokens: (!spoken.takes_max_tokens).then_some(question.max_tokens),
-        ..greedy
-    };
-    serde_json::to_value(request).expect("texts and finite numbers are JSON")
-}
-
-fn why(read: &ReadAnswer) -> String {
-    match &read.outcome {
-        Outcome::Error(RequestError::Empty) => "an answer without a token".to_owned(),
-        Outcome::Error(error) => error.words().unwrap_or_default().to_owned(),
-        Outcome::Ok | Outcome::Cancelled(_) => String::new(),
-    }
 }
 
 fn shortened(body: &str) -> String {

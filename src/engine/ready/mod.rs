@@ -20,7 +20,7 @@ use crate::engine::process::port::{self, Listener};
 use crate::engine::ready::answer::{Meaning, NO_SUCH_API, Remedy, meaning};
 use crate::engine::ready::last_answer::LastAnswer;
 use crate::engine::ready::models::ListedModel;
-use crate::engine::ready::probe::{Extent, ProbeAnswer, ProbeRequest};
+use crate::engine::ready::probe::{Extent, PROBE_TEXT, ProbeAnswer, ProbeRequest};
 use crate::engine::running::watch::Watched;
 use crate::engine::step::StartStep;
 use crate::plan::launch::Launch;
@@ -245,11 +245,12 @@ impl Wait<'_> {
         let (mut n_refused, mut extent) = (0, Extent::Short);
         let mut other_asked_at = None;
         loop {
-            let limit = self.deadline().saturating_sub(monotonic());
+            let limit = self.deadline().saturating_sub(monotonic()).into();
             let (launch, http, probe) = (self.launch, self.http, self.probe);
             let url = http.url(&probe.path);
             self.last.asking("POST", &http.way_to(&probe.path));
-            match probe::ask(http, launch, probe, extent, limit.into(), &mut || self.look())? {
+            let mut look = || self.look();
+            match probe::ask(http, launch, probe, PROBE_TEXT, extent, limit, &mut look)? {
                 Ok(Ok(answer)) => {
                     let at = answer.first_token_at;
                     self.ready.probe = answer;
@@ -265,8 +266,9 @@ impl Wait<'_> {
                         Meaning::Never(remedy) => return Err(self.never(&remedy)),
                         Meaning::NotYet => {}
                         // A status of success without a token is a refusal, too.
-                        Meaning::Ready => n_refused += 1,
-                        Meaning::Refusal => (n_refused, extent) = (n_refused + 1, Extent::AsLoad),
+                        Meaning::Ready | Meaning::Refusal => {
+                            (n_refused, extent) = (n_refused + 1, extent.after_refusal());
+                        }
                     }
                     if n_refused == REFUSALS_MAX {
                         let mut message = format!("sends no token: {}", self.last);
@@ -308,7 +310,8 @@ impl Wait<'_> {
         let api = probe.api.other();
         let other = ProbeRequest { api, path: api.usual_path().to_owned(), ..probe.clone() };
         let limit = OTHER_API_LIMIT.min(self.deadline().saturating_sub(now).into());
-        let answer = probe::ask(http, launch, &other, Extent::Short, limit, &mut || self.look())?;
+        let mut look = || self.look();
+        let answer = probe::ask(http, launch, &other, PROBE_TEXT, Extent::Short, limit, &mut look)?;
         if !matches!(answer, Ok(Ok(_))) {
             return Ok(());
         }

@@ -22,6 +22,9 @@ pub const OPTIONAL: [&str; 4] = ["ignore_eos", "stream_options", "top_p", "tempe
 
 /// Tokens asked for: more than one, as the first may be half a character and so no text.
 const PROBE_TOKENS: u32 = 4;
+/// Tokens asked for in the place of a load's, where that has not one number for all: more than the
+/// least that servers demand (16).
+const LOAD_TOKENS: u32 = 64;
 
 /// Where the probe request goes: the endpoint that the cells will use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,12 +43,21 @@ pub struct ProbeRequest {
 
 /// How much of an answer a probe asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Extent {
+pub(in crate::engine) enum Extent {
     /// Some tokens, all of which are waited for.
     Short,
-    /// As much as a request of the load; the first token is enough. A server refuses a short
-    /// answer where another field asks for more: a budget of reasoning, the fewest tokens.
+    /// As much as a request of the load; the first token is enough.
     AsLoad,
+    /// A request of the load, all of which is waited for.
+    Whole,
+}
+
+impl Extent {
+    /// Returns what is asked for after a refusal. A server refuses a short answer where its own least,
+    /// or another field, asks for more: a budget of reasoning, the fewest tokens.
+    pub(in crate::engine) fn after_refusal(self) -> Self {
+        if self == Self::Short { Self::AsLoad } else { self }
+    }
 }
 
 /// The answer of an engine that is ready.
@@ -53,75 +65,50 @@ pub(super) enum Extent {
 pub struct ProbeAnswer {
     /// Monotonic time of the first token.
     pub first_token_at: Nanos,
+    /// Monotonic time at which nothing more was waited for.
+    pub ended_at: Nanos,
     /// Prompt tokens that the engine counted.
     pub prompt_tokens: Option<u32>,
+    /// Output tokens that it counted.
+    pub output_tokens: Option<u32>,
 }
 
 /// An answer that proves nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct NoToken {
-    pub(super) status: u16,
+pub(in crate::engine) struct NoToken {
+    pub(in crate::engine) status: u16,
     /// What a load would have recorded, in words.
-    pub(super) why: String,
+    pub(in crate::engine) why: String,
     /// Where a redirect points to.
-    pub(super) location: Option<String>,
+    pub(in crate::engine) location: Option<String>,
 }
 
-/// Asks for tokens, and returns when the answer is complete, or, of one that is as long as a load's,
-/// when it has begun. What a load would record as a complete answer is a proof, and nothing else.
+/// Asks for tokens after a text, and returns when the answer is complete, or, where its first token
+/// is enough, when it has begun. What a load would record as a complete answer is a proof, and nothing
+/// else.
 ///
 /// # Errors
 /// Outside: what `check` returned. Inside: why there is no answer.
-pub(super) fn ask<E>(
+pub(in crate::engine) fn ask<E>(
     http: &Http,
     launch: &Launch,
     request: &ProbeRequest,
+    text: &str,
     extent: Extent,
     limit: Duration,
     check: Check<'_, E>,
 ) -> Result<Result<Result<ProbeAnswer, NoToken>, HttpError>, E> {
-    let body = body(launch, request, extent);
-    let mut reader = reader(http, launch, request);
+    let body = body(launch, request, text, extent).to_string();
+    let mut reader =
+        AnswerReader::new(request.stream, launch.quirks.no_done, http.redactor().clone());
     if extent == Extent::AsLoad {
         reader = reader.until_first_token();
     }
-    Ok(posted(http, request, &body, limit, check, reader)?
-        .map(|(read, ended)| judged(read, ended, extent, request.fields.contains_key("stop"))))
-}
-
-/// Posts a body to where a probe goes; returns the answer as a load would record it, and the
-/// monotonic time of its end.
-///
-/// # Errors
-/// As [`ask`].
-pub(in crate::engine) fn post<E>(
-    http: &Http,
-    launch: &Launch,
-    request: &ProbeRequest,
-    body: &Value,
-    limit: Duration,
-    check: Check<'_, E>,
-) -> Result<Result<(ReadAnswer, Nanos), HttpError>, E> {
-    posted(http, request, body, limit, check, reader(http, launch, request))
-}
-
-fn reader(http: &Http, launch: &Launch, request: &ProbeRequest) -> AnswerReader {
-    AnswerReader::new(request.stream, launch.quirks.no_done, http.redactor().clone())
-}
-
-fn posted<E>(
-    http: &Http,
-    request: &ProbeRequest,
-    body: &Value,
-    limit: Duration,
-    check: Check<'_, E>,
-    mut reader: AnswerReader,
-) -> Result<Result<(ReadAnswer, Nanos), HttpError>, E> {
-    let ending = http.post(&request.path, body.to_string(), limit, check, &mut reader)?;
-    Ok(match ending {
+    Ok(match http.post(&request.path, body, limit, check, &mut reader)? {
         Ok(ending) => {
             let ended = monotonic();
-            Ok((reader.finish(&ending, ended), ended))
+            let stops = request.fields.contains_key("stop");
+            Ok(judged(reader.finish(&ending, ended), ended, extent, stops))
         }
         Err(HttpError::TimedOut(url, limit)) => Err(match reader.begun() {
             Some((status, n_bytes)) => HttpError::Unfinished { url, limit, status, n_bytes },
@@ -179,7 +166,9 @@ fn judged(
     if read.outcome == Outcome::Ok || is_end_alone || has_begun {
         return Ok(ProbeAnswer {
             first_token_at: read.first_token_at.unwrap_or(ended),
+            ended_at: ended,
             prompt_tokens: read.usage.and_then(|usage| usage.prompt),
+            output_tokens: read.usage.and_then(|usage| usage.completion),
         });
     }
     let status = read.status.unwrap_or_default();
@@ -189,21 +178,6 @@ fn judged(
         Outcome::Ok | Outcome::Cancelled(_) => String::new(),
     };
     Err(NoToken { status, why, location: read.location })
-}
-
-/// Returns a request for some tokens after one text, the same ones at each time.
-pub(in crate::engine) fn greedy(
-    api: Api,
-    model: &str,
-    text: &str,
-    max_tokens: u32,
-) -> GenerationRequest {
-    GenerationRequest {
-        temperature: Some(0.0),
-        // As a load sends it: who refuses the field is found out here.
-        top_p: Some(1.0),
-        ..asked(api, model, text, max_tokens)
-    }
 }
 
 fn asked(api: Api, model: &str, text: &str, max_tokens: u32) -> GenerationRequest {
@@ -222,15 +196,20 @@ fn asked(api: Api, model: &str, text: &str, max_tokens: u32) -> GenerationReques
     request
 }
 
-/// Returns the body of a request of the load, with the probe's text for a prompt.
-fn body(launch: &Launch, request: &ProbeRequest, extent: Extent) -> Value {
+/// Returns the body of a request of the load, with a text for a prompt.
+pub(in crate::engine) fn body(
+    launch: &Launch,
+    request: &ProbeRequest,
+    text: &str,
+    extent: Extent,
+) -> Value {
     let max_tokens = match extent {
         Extent::Short => PROBE_TOKENS,
-        Extent::AsLoad => request.max_tokens.unwrap_or(PROBE_TOKENS),
+        Extent::AsLoad | Extent::Whole => request.max_tokens.unwrap_or(LOAD_TOKENS),
     };
     let asked = GenerationRequest {
         stream: Some(request.stream),
-        ..asked(request.api, &launch.model, PROBE_TEXT, max_tokens)
+        ..asked(request.api, &launch.model, text, max_tokens)
     };
     let mut body = serde_json::to_value(asked).expect("texts and finite numbers are JSON");
     let fields = body.as_object_mut().expect("the body is an object");
@@ -279,7 +258,7 @@ mod tests {
             "model": "m", "stream": true, "logprobs": 1, "min_tokens": 50,
             "thinking": { "budget_tokens": 32 }
         }));
-        let short = body(&launch, &request, Extent::Short);
+        let short = body(&launch, &request, PROBE_TEXT, Extent::Short);
         assert_eq!(
             short,
             json!({
@@ -287,7 +266,7 @@ mod tests {
                 "thinking": { "budget_tokens": 32 }, "prompt": PROBE_TEXT
             })
         );
-        let whole = body(&launch, &request, Extent::AsLoad);
+        let whole = body(&launch, &request, PROBE_TEXT, Extent::AsLoad);
         assert_eq!((&whole["min_tokens"], &whole["max_tokens"]), (&json!(50), &json!(64)));
     }
 
@@ -295,11 +274,20 @@ mod tests {
     fn a_limit_is_called_as_the_load_calls_it() {
         let quirks = Quirks { omit: vec!["max_tokens".to_owned()], ..Quirks::default() };
         let launch = Launch { quirks, ..Launch::default() };
-        let short = body(&launch, &request(&json!({ "max_completion_tokens": 64 })), Extent::Short);
+        let short = body(
+            &launch,
+            &request(&json!({ "max_completion_tokens": 64 })),
+            PROBE_TEXT,
+            Extent::Short,
+        );
         assert_eq!((short.get("max_tokens"), &short["max_completion_tokens"]), (None, &json!(4)));
         let quirks = Quirks { max_completion_tokens: true, ..Quirks::default() };
-        let short =
-            body(&Launch { quirks, ..Launch::default() }, &request(&json!({})), Extent::Short);
+        let short = body(
+            &Launch { quirks, ..Launch::default() },
+            &request(&json!({})),
+            PROBE_TEXT,
+            Extent::Short,
+        );
         assert_eq!((short.get("max_tokens"), &short["max_completion_tokens"]), (None, &json!(4)));
     }
 

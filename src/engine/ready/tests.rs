@@ -406,7 +406,9 @@ fn an_answer_that_begins_and_never_ends_is_told_with_what_came() {
     let limit = Duration::from_millis(500);
     let launch = attached(&url, None, Nanos::from_secs(1));
     let mut look = || Ok::<(), std::convert::Infallible>(());
-    let ended = probe::ask(&http, &launch, &request, Extent::Short, limit, &mut look).unwrap();
+    let ended =
+        probe::ask(&http, &launch, &request, probe::PROBE_TEXT, Extent::Short, limit, &mut look)
+            .unwrap();
     let told = ended.unwrap_err().to_string();
     let expected = format!(
         "get the whole answer of {url}/v1/completions within 500ms: status 200 came, 3 bytes behind \

@@ -30,8 +30,6 @@ pub(crate) struct ReadAnswer {
     /// Stamp of the first token, by the clock of [`AnswerReader::take`].
     pub(crate) first_token_at: Option<Nanos>,
     pub(crate) usage: Option<Usage>,
-    /// Why generation stopped, in the API's words.
-    pub(crate) finish: Option<String>,
     /// Where a redirect points to, without the secrets in use.
     pub(crate) location: Option<String>,
 }
@@ -42,11 +40,6 @@ impl ReadAnswer {
     pub(crate) fn is_counted_unseen(&self) -> bool {
         let is_counted = self.usage.is_some_and(|usage| usage.completion > Some(0));
         is_counted && self.outcome == Outcome::Error(RequestError::Empty)
-    }
-
-    /// Whether its limit cut such an answer: a longer one may show tokens.
-    pub(crate) fn is_cut_unseen(&self) -> bool {
-        self.is_counted_unseen() && self.finish.as_deref() == Some("length")
     }
 }
 
@@ -105,7 +98,6 @@ impl AnswerReader {
             status: head.map(|head| head.status),
             first_token_at: answer.first_token_at,
             usage: answer.usage,
-            finish: answer.finish.take(),
         }
     }
 }
