@@ -480,11 +480,30 @@ fn error_words(error: &Value) -> Option<String> {
     Some(match error {
         Value::String(text) => text.clone(),
         Value::Object(fields) => {
-            message_of(fields).or_else(|| error_of(fields, false)).unwrap_or_else(|| whole(fields))
+            let words = message_of(fields).or_else(|| error_of(fields, false));
+            let words = words.unwrap_or_else(|| whole(fields));
+            match place_of(fields) {
+                Some(place) => format!("{place}: {words}"),
+                None => words,
+            }
         }
-        Value::Array(list) => list.iter().find_map(error_words)?,
+        Value::Array(list) => {
+            let mut told = list.iter().filter_map(error_words);
+            let is_located = |error: &Value| error.as_object().and_then(place_of).is_some();
+            let are_located = !list.is_empty() && list.iter().all(is_located);
+            if are_located { told.collect::<Vec<_>>().join("; ") } else { told.next()? }
+        }
         _ => error.to_string(),
     })
+}
+
+/// Returns where in a request an error is, as pydantic tells it: `body.top_p`.
+fn place_of(fields: &Map<String, Value>) -> Option<String> {
+    let steps = fields.get("loc")?.as_array()?.iter().map(|step| match step {
+        Value::String(name) => name.clone(),
+        step => step.to_string(),
+    });
+    Some(steps.collect::<Vec<_>>().join(".")).filter(|place| !place.is_empty())
 }
 
 /// Whether text in the place of an error says that there is none.

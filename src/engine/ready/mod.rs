@@ -272,15 +272,17 @@ impl Wait<'_> {
                     }
                     if n_refused == REFUSALS_MAX {
                         let mut message = format!("sends no token: {}", self.last);
+                        let blamed = probe::all_blamed(&no_token.why);
                         if let Some(field) = probe::blamed_own(&no_token.why, probe) {
                             let _ = write!(
                                 message,
                                 "; the scenario's `[request]` has it sent: `{field}`"
                             );
-                        } else if let Some(field) = probe::blamed(&no_token.why, |_| true) {
+                        } else if !blamed.is_empty() {
+                            let it = if blamed.len() == 1 { "it" } else { "them" };
                             let _ = write!(
                                 message,
-                                "; `quirks = {{ omit = [\"{field}\"] }}` leaves it out"
+                                "; `quirks = {{ omit = {blamed:?} }}` leaves {it} out"
                             );
                         } else if probe::blames_limit(&no_token.why) {
                             message += "; `quirks = { max-completion-tokens = true }` names the \

@@ -136,6 +136,14 @@ pub(super) fn blamed_own<'r>(why: &str, request: &'r ProbeRequest) -> Option<&'r
     (!is_ours).then_some(own)
 }
 
+/// Returns the fields of [`OPTIONAL`] that a refusal names by their places in the body, as a server
+/// does that tells of each; else the first one that it speaks of.
+pub(super) fn all_blamed(why: &str) -> Vec<&'static str> {
+    let is_located = |field: &&str| why.contains(&format!("body.{field}: "));
+    let located: Vec<_> = OPTIONAL.into_iter().filter(is_located).collect();
+    if located.is_empty() { blamed(why, |_| true).into_iter().collect() } else { located }
+}
+
 /// Returns the first field of [`OPTIONAL`] that a refusal speaks of, of those that were sent.
 pub(in crate::engine) fn blamed(
     why: &str,

@@ -245,6 +245,25 @@ fn a_field_that_is_refused_is_told_with_the_way_out() {
 }
 
 #[test]
+fn every_field_that_a_strict_server_refuses_by_its_place_is_told() {
+    let extra = |name: &str| {
+        let why = "Extra inputs are not permitted";
+        format!("{{\"type\":\"extra_forbidden\",\"loc\":[\"body\",\"{name}\"],\"msg\":\"{why}\"}}")
+    };
+    let refused = format!("{{\"detail\":[{},{}]}}", extra("stream_options"), extra("top_p"));
+    let url = answering(move |_, request| {
+        let is_list = request.starts_with("GET");
+        let (status, body) = if is_list { ("200 OK", LIST) } else { ("422 No", &refused[..]) };
+        (status.to_owned(), body.to_owned())
+    });
+    let (_, message, _) = wait(&attached(&url, None, Nanos::from_secs(60)));
+    let told = "answered 422 (3 times): body.stream_options: Extra inputs are not permitted; \
+                body.top_p: Extra inputs are not permitted; `quirks = { omit = [\"stream_options\", \
+                \"top_p\"] }` leaves them out";
+    assert!(message.ends_with(told), "{message}");
+}
+
+#[test]
 fn a_field_of_the_scenario_that_is_refused_is_told_with_the_servers_words() {
     let url = answering(|_, request| {
         let refused = "{\"error\":{\"message\":\"unknown field `top_q`, not `seed`\"}}";
