@@ -438,11 +438,11 @@ fn unreachable(error: &HttpError) -> NoOffer {
             "if it is the server's own, `--set engine.server.ca=/path/of/engine.pem` trusts it; if an \
              authority signed it, name that one's there or in SSL_CERT_FILE"
         }
-        HttpError::Broken(url) if url.starts_with("http://") => {
+        HttpError::Closed(url) if url.starts_with("http://") => {
             "it closes connections without an answer: is it https:// instead? Its log may say more"
         }
-        HttpError::Broken(_) => "it closes connections without an answer: its log may say why",
-        HttpError::Connect(_) | HttpError::TimedOut(..) => {
+        HttpError::Closed(_) => "it closes connections without an answer: its log may say why",
+        HttpError::Connect(_) | HttpError::TimedOut(..) | HttpError::Broken(_) => {
             "is the server up, and can this machine reach it?"
         }
         HttpError::Unfinished { .. } => {

@@ -105,8 +105,11 @@ pub enum HttpError {
     /// The answer is in HTTP/1.1, and not as that must be.
     #[error("read the answer of {0}: {1}")]
     Unreadable(String, String),
-    /// The answer broke off or never came whole.
+    /// The connection was closed before an answer began, as by what speaks TLS alone.
     #[error("read the answer of {0}: the connection ended before it")]
+    Closed(String),
+    /// The answer broke off or never came whole.
+    #[error("read the answer of {0}: the connection ended within it")]
     Broken(String),
     /// No answer in time.
     #[error("get an answer of {0} within {1:?}")]
@@ -143,6 +146,7 @@ impl HttpError {
             Self::Connect(_)
             | Self::Refused(_)
             | Self::Broken(_)
+            | Self::Closed(_)
             | Self::TimedOut(..)
             | Self::Unfinished { .. } => false,
         }
@@ -447,5 +451,11 @@ fn no_answer(url: String, error: &reqwest::Error) -> HttpError {
             };
         }
     }
-    if error.is_connect() { HttpError::Connect(url) } else { HttpError::Broken(url) }
+    if error.is_connect() {
+        HttpError::Connect(url)
+    } else if error.is_request() {
+        HttpError::Closed(url)
+    } else {
+        HttpError::Broken(url)
+    }
 }

@@ -7,6 +7,9 @@ use crate::engine::http::HttpError;
 /// Characters of a body that are kept: an error in JSON, not a page.
 const BODY_CHARS: usize = 200;
 
+/// What is told of a connection that was closed before an answer began.
+const CLOSED: &str = "the connection was closed without an answer";
+
 /// What the latest request met.
 #[derive(Debug, Default)]
 pub(crate) struct LastAnswer {
@@ -38,6 +41,12 @@ impl LastAnswer {
         self.n_times > 0
     }
 
+    /// Whether plain HTTP met what closes without a word, as a server that speaks TLS alone does.
+    pub(super) fn may_want_tls(&self) -> bool {
+        let url = self.request.split(' ').nth(1);
+        url.is_some_and(|url| url.starts_with("http://")) && self.outcome.ends_with(CLOSED)
+    }
+
     /// Notes a status and a body.
     pub(super) fn answered(&mut self, status: u16, body: &str) {
         self.count(format!(" answered {status}"));
@@ -55,6 +64,7 @@ impl LastAnswer {
                 return self.body.clear();
             }
             HttpError::Broken(_) => "the answer broke off",
+            HttpError::Closed(_) => CLOSED,
             HttpError::Unreadable(..) => "an answer that cannot be read",
             HttpError::TimedOut(..) => "no answer in time",
             HttpError::Unfinished { .. } => "an answer that began and had no end in time",

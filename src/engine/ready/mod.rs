@@ -435,6 +435,9 @@ impl Wait<'_> {
         if self.other_models.is_some() || [MODEL_LIST, UNREAD_LIST].contains(&self.waiting_for) {
             let _ = write!(message, "; {NO_LIST}");
         }
+        if self.own.is_none() && self.last.may_want_tls() {
+            message.push_str("; is it https:// instead?");
+        }
         if self.own.is_none() {
             let keys = if self.http.is_direct() { "is `url`" } else { "are `url` and `proxy`" };
             let _ = write!(message, "; {keys} right? `ready-timeout` waits longer");

@@ -345,6 +345,28 @@ fn what_does_not_speak_http_1_ends_the_wait_at_once() {
 }
 
 #[test]
+fn what_closes_without_a_word_may_speak_tls() {
+    let told = |said: &'static str| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        thread::spawn(move || {
+            for socket in listener.incoming() {
+                let mut socket = socket.unwrap();
+                read_request(&mut socket);
+                socket.write_all(said.as_bytes()).unwrap();
+            }
+        });
+        wait(&attached(&url, None, Nanos::from_millis(400))).1
+    };
+    let silent = told("");
+    assert!(silent.contains("closed without an answer ("), "{silent}");
+    assert!(silent.contains("; is it https:// instead?"), "{silent}");
+    // What breaks off in the middle has spoken HTTP.
+    let cut = told("HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{");
+    assert!(cut.contains("the answer broke off") && !cut.contains("https://"), "{cut}");
+}
+
+#[test]
 fn the_probe_reads_the_heads_that_the_load_reads() {
     let fields = |n: usize| (0..n).map(|i| format!("\r\nx-h{i}: v")).collect::<Vec<_>>().concat();
     for more in [fields(140), "\r\nx-fold: a\r\n b".to_owned(), "\r\nx-blank : a".to_owned()] {
