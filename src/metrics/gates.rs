@@ -23,18 +23,16 @@ use crate::stats::welch::LogSample;
 pub(crate) fn results(plan: &Plan, cells: &[CellSummary]) -> Vec<GateResult> {
     let Some(gate) = &plan.gate else { return Vec::new() };
     let beyond = load_search::beyond(plan, cells);
-    judge(gate, cells.iter().filter(|cell| !beyond.contains(&cell.id)))
+    let cells: Vec<&CellSummary> = cells.iter().filter(|cell| !beyond.contains(&cell.id)).collect();
+    judge(gate, &cells)
 }
 
 /// Judges gates in every cell that was not skipped.
-pub(crate) fn judge<'a>(
-    gate: &GatePlan,
-    cells: impl IntoIterator<Item = &'a CellSummary> + Clone,
-) -> Vec<GateResult> {
+pub(crate) fn judge(gate: &GatePlan, cells: &[&CellSummary]) -> Vec<GateResult> {
     let must = gate.must.iter().map(|text| (text, true));
     let must_not = gate.must_not.iter().map(|text| (text, false));
     let is_judged = |cell: &&CellSummary| cell.validity.status != CellStatus::Skipped;
-    let judged = || cells.clone().into_iter().filter(is_judged);
+    let judged = || cells.iter().copied().filter(is_judged);
     let steady = judged().filter(|_| gate.steady).map(steadiness);
     let numbers = must.chain(must_not).flat_map(|(text, must_hold)| {
         let condition = Condition::parse(text);

@@ -661,10 +661,14 @@ mod tests {
             cell.load = [start(3), start(last)].into();
         };
         let mut cells = [cell("1", &[40.0, 41.0]), cell("2", &[40.0, 41.0]), cell("4", &[40.0])];
-        cells.iter_mut().for_each(|cell| starts(cell, 4));
+        for cell in &mut cells {
+            starts(cell, 4);
+        }
         cells[0].validity = Validity::new(CellStatus::Failed, ["it died".to_owned()]);
         let mut later = cells.clone();
-        later.iter_mut().for_each(|cell| starts(cell, 5));
+        for cell in &mut later {
+            starts(cell, 5);
+        }
         let found = compared(&cells, &later);
         let is_load_time = |row: &&Compared| row.quantity.id() == MetricId::LoadTime;
         let counts = found.cells.iter().map(|cells| cells.rows.iter().filter(is_load_time).count());

@@ -17,11 +17,11 @@ fn must(condition: &str) -> GatePlan {
     GatePlan { must: vec![condition.to_owned()], ..GatePlan::default() }
 }
 
-fn judged(gate: &GatePlan, cell: CellSummary) -> GateResult {
+fn judged(gate: &GatePlan, cell: &CellSummary) -> GateResult {
     judge(gate, &[cell]).remove(0)
 }
 
-fn why(gate: &GatePlan, cell: CellSummary) -> (GateOutcome, String) {
+fn why(gate: &GatePlan, cell: &CellSummary) -> (GateOutcome, String) {
     let found = judged(gate, cell);
     (found.outcome, found.why.unwrap_or_default())
 }
@@ -35,7 +35,7 @@ fn fast(output_throughput: f64, interval: Option<(f64, f64)>) -> CellSummary {
 #[test]
 fn a_gate_is_decided_when_the_whole_interval_is_on_one_side() {
     let outcome = |value, interval| {
-        judged(&must("output_throughput >= 100 tok/s"), fast(value, interval)).outcome
+        judged(&must("output_throughput >= 100 tok/s"), &fast(value, interval)).outcome
     };
     assert_eq!(outcome(120.0, Some((110.0, 130.0))), GateOutcome::Met);
     assert_eq!(outcome(90.0, Some((85.0, 95.0))), GateOutcome::Missed);
@@ -45,20 +45,20 @@ fn a_gate_is_decided_when_the_whole_interval_is_on_one_side() {
         must_not: vec!["output_throughput < 100 tok/s".to_owned()],
         ..GatePlan::default()
     };
-    assert_eq!(judged(&not, fast(90.0, Some((85.0, 95.0)))).outcome, GateOutcome::Missed);
-    assert_eq!(judged(&not, fast(120.0, Some((110.0, 130.0)))).outcome, GateOutcome::Met);
+    assert_eq!(judged(&not, &fast(90.0, Some((85.0, 95.0)))).outcome, GateOutcome::Missed);
+    assert_eq!(judged(&not, &fast(120.0, Some((110.0, 130.0)))).outcome, GateOutcome::Met);
 }
 
 #[test]
 fn only_a_number_passes_a_gate() {
     let gate = must("accuracy >= 0.5");
-    let of = |cell| why(&gate, cell);
+    let of = |cell: CellSummary| why(&gate, &cell);
     assert_eq!(
-        judged(&gate, with_accuracy(measured_cell("a", "fp16"), 80, 100)).outcome,
+        judged(&gate, &with_accuracy(measured_cell("a", "fp16"), 80, 100)).outcome,
         GateOutcome::Met
     );
     assert_eq!(
-        judged(&gate, with_accuracy(measured_cell("a", "fp16"), 20, 100)).outcome,
+        judged(&gate, &with_accuracy(measured_cell("a", "fp16"), 20, 100)).outcome,
         GateOutcome::Missed
     );
     let mut withheld = with_accuracy(measured_cell("a", "fp16"), 1, 1);
@@ -75,29 +75,29 @@ fn only_a_number_passes_a_gate() {
     let failed = in_state(CellStatus::Failed, "it died");
     assert_eq!(of(failed), (GateOutcome::Missed, "the cell is failed: it died".to_owned()));
     let skipped = in_state(CellStatus::Skipped, "not here");
-    assert!(judge(&gate, &[skipped]).is_empty());
+    assert!(judge(&gate, &[&skipped]).is_empty());
 }
 
 #[test]
 fn a_baseline_gives_the_limit_and_its_own_doubt() {
     let mut gate = must("output_throughput >= 0.95 x baseline");
-    let (outcome, reason) = why(&gate, fast(100.0, None));
+    let (outcome, reason) = why(&gate, &fast(100.0, None));
     assert_eq!(outcome, GateOutcome::Undecided);
     assert_eq!(reason, "there is no baseline: name one with --baseline DIR");
     let before = |interval| [fast(100.0, interval)];
     gate.baseline = Some(baseline_of(&gate, "old".to_owned(), &before(None)));
-    let found = judged(&gate, fast(96.0, None));
+    let found = judged(&gate, &fast(96.0, None));
     assert_eq!((found.outcome, found.limit), (GateOutcome::Met, Some(95.0)));
-    assert_eq!(judged(&gate, fast(90.0, None)).outcome, GateOutcome::Missed);
+    assert_eq!(judged(&gate, &fast(90.0, None)).outcome, GateOutcome::Missed);
     // A baseline without an interval is a constant: 95 lies within 96 ± 2.
-    assert_eq!(judged(&gate, fast(96.0, Some((94.0, 98.0)))).outcome, GateOutcome::Undecided);
-    assert_eq!(judged(&gate, fast(98.0, Some((96.0, 99.0)))).outcome, GateOutcome::Met);
+    assert_eq!(judged(&gate, &fast(96.0, Some((94.0, 98.0)))).outcome, GateOutcome::Undecided);
+    assert_eq!(judged(&gate, &fast(98.0, Some((96.0, 99.0)))).outcome, GateOutcome::Met);
     // 96 ± 1 against 100 ± 5: the ratio may be 0.91.
     gate.baseline = Some(baseline_of(&gate, "old".to_owned(), &before(Some((95.0, 105.0)))));
-    assert_eq!(judged(&gate, fast(96.0, Some((95.0, 97.0)))).outcome, GateOutcome::Undecided);
+    assert_eq!(judged(&gate, &fast(96.0, Some((95.0, 97.0)))).outcome, GateOutcome::Undecided);
     let other = CellSummary { name: "other".to_owned(), ..fast(96.0, None) };
     let expected = "the baseline, old, has no cell of this name".to_owned();
-    assert_eq!(why(&gate, other), (GateOutcome::Undecided, expected));
+    assert_eq!(why(&gate, &other), (GateOutcome::Undecided, expected));
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn one_trial_of_either_decides_no_change_from_a_baseline() {
     let check = |condition: &str, before: CellSummary, now: CellSummary, expected: &str| {
         let mut gate = GatePlan { must_not: vec![condition.to_owned()], ..GatePlan::default() };
         gate.baseline = Some(baseline_of(&gate, "old".to_owned(), &[before]));
-        let (outcome, why) = why(&gate, now);
+        let (outcome, why) = why(&gate, &now);
         assert_eq!(outcome == GateOutcome::Undecided, !expected.is_empty(), "{condition}: {why}");
         assert!(why.contains(expected), "{why}");
     };
@@ -142,6 +142,7 @@ fn cells_that_share_a_start_name_the_first_of_them_in_a_gate_on_it() {
     let mut broken = start("d", 2.0);
     broken.validity.status = CellStatus::Failed;
     let cells = [start("a", 2.0), start("b", 2.0), start("c", 3.0), broken, start("e", 2.0)];
+    let cells: Vec<&CellSummary> = cells.iter().collect();
     let found = judge(&must("load_time < 1s"), &cells);
     assert_eq!(found.len(), cells.len(), "each cell has its outcome");
     let first: Vec<Option<&str>> = found.iter().map(|gate| gate.same_start_as.as_deref()).collect();
@@ -156,7 +157,7 @@ fn a_number_that_may_be_0_or_has_no_end_is_not_judged_by_its_middle() {
         let must_not = vec!["output_throughput < 0.95 x baseline".to_owned()];
         let mut gate = GatePlan { must_not, ..GatePlan::default() };
         gate.baseline = Some(baseline_of(&gate, "old".to_owned(), &[fast(100.0, base)]));
-        let found = judged(&gate, fast(value, interval));
+        let found = judged(&gate, &fast(value, interval));
         assert_eq!(found.outcome, expected, "{found:?}");
         let is_open = expected == GateOutcome::Undecided;
         assert_eq!(found.why.is_some_and(|why| why.contains("reaches 0")), is_open);
@@ -176,9 +177,9 @@ fn a_gate_on_the_accuracy_by_an_extractor_reads_no_other_ones_number() {
     let cell = with_accuracy(measured_cell("a", "fp16"), 95, 100);
     let name = cell.accuracy[0].extractor.clone();
     for sign in ['.', '/'] {
-        let found = judged(&must(&format!("accuracy{sign}{name} > 0.8")), cell.clone());
+        let found = judged(&must(&format!("accuracy{sign}{name} > 0.8")), &cell);
         assert_eq!((found.outcome, found.value), (GateOutcome::Met, Some(95.0)));
-        let (outcome, why) = why(&must(&format!("accuracy{sign}nope > 0.8")), cell.clone());
+        let (outcome, why) = why(&must(&format!("accuracy{sign}nope > 0.8")), &cell);
         assert_eq!(outcome, GateOutcome::Missed);
         assert_eq!(why, format!("no extractor is named nope; there are {name}"));
     }
@@ -189,16 +190,16 @@ fn a_baseline_that_was_asked_something_else_or_did_not_end_decides_nothing() {
     let mut gate = must("output_throughput >= 0.95 x baseline");
     let asked = |hash: &str| CellSummary { asked: Some(hash.to_owned()), ..fast(100.0, None) };
     gate.baseline = Some(baseline_of(&gate, "old".to_owned(), &[asked("four streams")]));
-    assert_eq!(judged(&gate, asked("four streams")).outcome, GateOutcome::Met);
-    assert_eq!(judged(&gate, fast(100.0, None)).outcome, GateOutcome::Met, "nobody knows");
-    let (outcome, reason) = why(&gate, asked("16 streams"));
+    assert_eq!(judged(&gate, &asked("four streams")).outcome, GateOutcome::Met);
+    assert_eq!(judged(&gate, &fast(100.0, None)).outcome, GateOutcome::Met, "nobody knows");
+    let (outcome, reason) = why(&gate, &asked("16 streams"));
     assert_eq!(outcome, GateOutcome::Undecided);
     assert!(reason.ends_with("at another load, limit or length"), "{reason}");
     for status in [CellStatus::Failed, CellStatus::Incomplete] {
         let validity = Validity { status, reasons: Vec::new() };
         let before = CellSummary { validity, ..asked("four streams") };
         gate.baseline = Some(baseline_of(&gate, "old".to_owned(), &[before]));
-        let (outcome, reason) = why(&gate, asked("four streams"));
+        let (outcome, reason) = why(&gate, &asked("four streams"));
         assert_eq!(outcome, GateOutcome::Undecided);
         assert!(reason.contains("was not measured to its end"), "{reason}");
     }
@@ -211,7 +212,7 @@ fn a_share_is_held_by_points_to_its_baseline_and_by_times_where_times_are_writte
         let mut gate = GatePlan { must_not, ..GatePlan::default() };
         let of = |correct| with_accuracy(measured_cell("a", "fp16"), correct, 20_000);
         gate.baseline = Some(baseline_of(&gate, "old".to_owned(), &[of(2_000)]));
-        let found = judged(&gate, of(correct));
+        let found = judged(&gate, &of(correct));
         let limit = found.limit.map(|limit| (limit * 1e6).round() / 1e6);
         assert_eq!((found.outcome, limit), (expected.0, Some(expected.1)), "{condition}");
     };
@@ -227,11 +228,11 @@ fn a_share_is_held_by_points_to_its_baseline_and_by_times_where_times_are_writte
 fn what_is_not_decided_counts_as_missed_where_the_plan_says_so() {
     let mut gate = must("output_throughput >= 100 tok/s");
     let open = || fast(101.0, Some((95.0, 107.0)));
-    assert!(!judged(&gate, open()).fails());
+    assert!(!judged(&gate, &open()).fails());
     gate.undecided = Undecided::Fail;
-    let found = judged(&gate, open());
+    let found = judged(&gate, &open());
     assert!(found.fails() && found.outcome == GateOutcome::Undecided);
-    assert!(!judged(&gate, fast(120.0, None)).fails());
+    assert!(!judged(&gate, &fast(120.0, None)).fails());
 }
 
 #[test]
@@ -240,7 +241,7 @@ fn a_cell_that_has_to_be_steady_must_be_known_to_be() {
         let reasons = reasons.iter().map(|&reason| reason.to_owned()).collect();
         let steady = SteadyState { status, reasons };
         let gate = GatePlan { steady: true, ..GatePlan::default() };
-        why(&gate, CellSummary { steady, ..measured_cell("a", "fp16") })
+        why(&gate, &CellSummary { steady, ..measured_cell("a", "fp16") })
     };
     assert_eq!(outcome(SteadyStatus::Steady, &[]).0, GateOutcome::Met);
     let drifts = (GateOutcome::Missed, "it drifts".to_owned());
@@ -254,7 +255,7 @@ fn what_bench_may_have_added_leaves_a_gate_open() {
         let mut cell = fast(101.0, None);
         let figure = cell.figures.get_mut(&MetricKey::from(MetricId::OutputThroughput)).unwrap();
         (figure.bound, figure.state) = (Some(bound), Some(state));
-        judged(&must("output_throughput <= 102 tok/s"), cell).outcome
+        judged(&must("output_throughput <= 102 tok/s"), &cell).outcome
     };
     assert_eq!(outcome((101.0, 101.5), NumberState::Ok), GateOutcome::Met);
     assert_eq!(outcome((101.0, 106.0), NumberState::Doubtful), GateOutcome::Undecided);
