@@ -13,7 +13,6 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -252,7 +251,7 @@ fn an_answer_that_comes_again_whole_is_counted_and_graded_once() {
     );
     let (cell, report, requests) = measure("text/event-stream", &again);
     assert_eq!((&cell["counts"]["ok"], &cell["accuracy"][0]["correct"]), (&4.into(), &1.into()));
-    assert!(caveat(&cell, "odd-streams").unwrap().contains("whole answer again"), "{report}");
+    assert!(caveat(&cell, "odd-streams").unwrap().contains("had come already"), "{report}");
     assert_eq!(requests.lines().filter(|row| row.contains(",5,stop,ok,")).count(), 4, "{requests}");
 }
 
@@ -500,26 +499,24 @@ fn what_a_proxy_refuses_is_told_as_the_proxys() {
              [dataset.q]\nsource = \"gsm8k\"\nlocation = \"./q.jsonl\"\ncycle = true\n\
              [phase.load]\nconcurrency = 1\nrequests = 4\n"
         );
-        let started = Instant::now();
         let (_, summary) = run_with(dir.path(), &scenario, variables);
-        let why = summary["cells"][0]["outcome"]["failed"]["message"].as_str().unwrap().to_owned();
-        (why, started.elapsed())
+        summary["cells"][0]["outcome"]["failed"]["message"].as_str().unwrap().to_owned()
     };
     // An address of RFC 5737, which is nobody's.
     let far = "http://192.0.2.2:9";
-    let (why, _) = failed(far, "http://127.0.0.1:9", &[]);
+    let why = failed(far, "http://127.0.0.1:9", &[]);
     let expected =
         "GET http://192.0.2.2:9/v1/models by the proxy http://127.0.0.1:9: connection refused";
     assert!(why.contains(expected) && why.contains("are `url` and `proxy` right?"), "{why}");
-    let (why, _) = failed(far, "http://proxy.invalid:3128", &[]);
+    let why = failed(far, "http://proxy.invalid:3128", &[]);
     assert!(why.contains("find the host of the proxy http://proxy.invalid:3128"), "{why}");
     let proxy = serve_by(|_| ("403 Forbidden", "text/plain", "blocked".to_owned()));
-    let (why, took) = failed("https://192.0.2.2:9", &proxy, &[]);
+    let why = failed("https://192.0.2.2:9", &proxy, &[]);
     let expected = format!("the proxy {proxy} open a tunnel to https://192.0.2.2:9/v1/models");
     assert!(why.contains(&expected) && why.contains("HTTP/1.1 403 Forbidden"), "{why}");
-    assert!(took < Duration::from_secs(2), "{took:?}: no wait mends it");
+    assert!(!why.contains("waited"), "no wait mends it: {why}");
     // What the shell keeps from all proxies is not asked of one.
     let variables = [("HTTP_PROXY", &*proxy), ("http_proxy", &*proxy), ("NO_PROXY", "*")];
-    let (why, _) = failed(far, "environment", &variables);
+    let why = failed(far, "environment", &variables);
     assert!(!why.contains("proxy http") && !why.contains("403"), "{why}");
 }

@@ -185,17 +185,17 @@ impl<'a> Server<'a> {
                     Reply::Tokens { took, output_tokens } => {
                         return Ok(Spoken { took, output_tokens, ..spoken });
                     }
-                    Reply::RefusesBody(why)
+                    Reply::RefusesBody(why, _)
                         if known.takes_max_tokens && why.contains(NEWER_LIMIT) =>
                     {
                         known.takes_max_tokens = false;
                     }
-                    Reply::RefusesBody(why) => {
+                    Reply::RefusesBody(why, next) => {
                         refuses_body = true;
                         if let Some(field) = probe::blamed(&why, |field| spoken.takes(field)) {
                             known.refuses(&[field]);
-                        } else if known.extent != known.extent.after_refusal() {
-                            known.extent = known.extent.after_refusal();
+                        } else if known.extent != next {
+                            known.extent = next;
                         } else {
                             tried.push(why);
                             form = forms.next();
@@ -260,7 +260,7 @@ impl<'a> Server<'a> {
             Reply::Tokens { took, output_tokens } => {
                 Ok(Spoken { took, output_tokens, ..spoken.clone() })
             }
-            Reply::RefusesBody(why) | Reply::NotYet { why, .. } | Reply::Other(why) => {
+            Reply::RefusesBody(why, _) | Reply::NotYet { why, .. } | Reply::Other(why) => {
                 Err(NoOffer {
                     message: why,
                     help: "a shorter request may do: --input and --output say how long it is"
@@ -303,13 +303,14 @@ impl<'a> Server<'a> {
         let asked =
             probe::ask(&self.http, &launch, &request, question.prompt, extent, limit, &mut look)
                 .unwrap_or_else(|never| match never {});
-        let NoToken { status, why, location } = match asked.map_err(|error| unreachable(&error))? {
+        let no_token = match asked.map_err(|error| unreachable(&error))? {
             Ok(answer) => {
                 let took = answer.ended_at.saturating_sub(started);
                 return Ok(Reply::Tokens { took, output_tokens: answer.output_tokens });
             }
             Err(no_token) => no_token,
         };
+        let NoToken { status, why, location, next } = no_token;
         let url = self.http.url(spoken.path);
         if let Meaning::Never(remedy) = meaning(status, &url, spoken.path, location.as_deref()) {
             let answer = Answer { status, body: why, location };
@@ -319,7 +320,7 @@ impl<'a> Server<'a> {
         let told = told.trim_end().to_owned();
         let refuses_body = REFUSES_BODY.contains(&status) || (200..300).contains(&status);
         Ok(match status {
-            _ if refuses_body => Reply::RefusesBody(told),
+            _ if refuses_body => Reply::RefusesBody(told, next),
             // Nothing is waited for, as the list of models was.
             _ if NO_SUCH_API.contains(&status) => Reply::Other(told),
             _ if meaning(status, &url, spoken.path, None) == Meaning::NotYet => {
@@ -412,8 +413,8 @@ enum Reply {
         took: Nanos,
         output_tokens: Option<u32>,
     },
-    /// The endpoint is there, and another body may do.
-    RefusesBody(String),
+    /// The endpoint is there, and another body may do, or one for so much of an answer.
+    RefusesBody(String, Extent),
     /// The same may do later.
     NotYet {
         why: String,

@@ -267,7 +267,7 @@ impl Wait<'_> {
                         Meaning::NotYet => {}
                         // A status of success without a token is a refusal, too.
                         Meaning::Ready | Meaning::Refusal => {
-                            (n_refused, extent) = (n_refused + 1, extent.after_refusal());
+                            (n_refused, extent) = (n_refused + 1, no_token.next);
                         }
                     }
                     if n_refused == REFUSALS_MAX {

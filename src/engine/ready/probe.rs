@@ -81,6 +81,8 @@ pub(in crate::engine) struct NoToken {
     pub(in crate::engine) why: String,
     /// Where a redirect points to.
     pub(in crate::engine) location: Option<String>,
+    /// How much is asked for next: what begins and does not end is no refusal of a short answer.
+    pub(in crate::engine) next: Extent,
 }
 
 /// Asks for tokens after a text, and returns when the answer is complete, or, where its first token
@@ -185,7 +187,8 @@ fn judged(
         Outcome::Error(error) => error.words().unwrap_or_default().to_owned(),
         Outcome::Ok | Outcome::Cancelled(_) => String::new(),
     };
-    Err(NoToken { status, why, location: read.location })
+    let next = if read.first_token_at.is_some() { extent } else { extent.after_refusal() };
+    Err(NoToken { status, why, location: read.location, next })
 }
 
 fn asked(api: Api, model: &str, text: &str, max_tokens: u32) -> GenerationRequest {
