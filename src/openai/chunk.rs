@@ -31,6 +31,9 @@ pub(crate) struct Chunk<'a> {
     pub reasoning_is_added: bool,
     /// An error, as the engine put it.
     pub error: Option<Cow<'a, str>>,
+    /// Whether only words make it one, or a code, in an object of no known form: an answer that ends
+    /// as it should had none.
+    pub is_error_guessed: bool,
     /// Words that are no part of an answer. They explain an answer that does not come.
     pub aside: Option<Aside>,
     /// Log probabilities of its tokens.

@@ -57,10 +57,11 @@ fn read(fields: &Map<String, Value>, chunk: &mut Chunk<'static>) {
     let has_parts = fields.contains_key("choices") || fields.contains_key("usage");
     let part = |name: &str| choice.and_then(|choice| choice.get(name));
     let inside = || ["delta", "message"].into_iter().find_map(|name| part(name)?.get("error"));
-    let error = error_of(fields, is_bare)
+    let sure = error_of(fields, false)
         .or_else(|| part("error").and_then(error_words))
         .or_else(|| inside().and_then(error_words));
-    if let Some(error) = error {
+    chunk.is_error_guessed = sure.is_none();
+    if let Some(error) = sure.or_else(|| error_of(fields, is_bare)) {
         chunk.error = Some(Cow::Owned(error));
     } else if !has_parts {
         chunk.oddities.push(Oddity::KeepAlive);
@@ -517,9 +518,11 @@ fn is_harmless(error: &Value) -> bool {
     match error {
         Value::String(text) => {
             let word = text.trim().trim_end_matches('.').to_ascii_lowercase();
-            let nothing = ["", "null", "none", "nil", "undefined", "0", "false", "no error"];
+            let is_zero = word.bytes().all(|digit| digit == b'0');
+            let nothing =
+                ["-", "n/a", "null", "none", "nil", "undefined", "false", "no error", "no errors"];
             let well = ["ok", "success", "succeeded", "successful", "no_error", "noerror"];
-            nothing.contains(&word.as_str()) || well.contains(&word.as_str())
+            is_zero || nothing.contains(&word.as_str()) || well.contains(&word.as_str())
         }
         Value::Array(list) => list.iter().all(is_harmless),
         Value::Object(fields) => fields.iter().all(|(name, value)| {

@@ -369,7 +369,7 @@ impl SseDecoder {
 /// Whether a name in lower case is that of an error.
 fn names_error(name: &[u8]) -> bool {
     let has = |word: &[u8]| memchr::memmem::find(name, word).is_some();
-    has(b"error") || has(b"exception") || has(b"fail")
+    has(b"error") || has(b"exception") || (has(b"fail") && !has(b"failover"))
 }
 
 /// Whether a field's name, in lower case and of one word, is that of an error.

@@ -138,6 +138,8 @@ pub(crate) struct Answer {
     pub(crate) is_one_object: bool,
     /// An error object, in the engine's words.
     pub(crate) error: Option<String>,
+    /// What may be one, unless the answer ends as it should.
+    pub(crate) guessed: Option<String>,
     /// The first violation of the protocol.
     pub(crate) violation: Option<String>,
     /// What came in the place of tokens.
@@ -258,8 +260,9 @@ impl Answer {
     }
 
     fn take_framed<'a>(&mut self, data: &'a [u8], mut chunk: Chunk<'a>, is_error: bool, at: Nanos) {
-        if is_error && chunk.error.is_none() {
-            chunk.error = Some(error_text(data).into());
+        if is_error {
+            chunk.error.get_or_insert_with(|| error_text(data).into());
+            chunk.is_error_guessed = false;
         }
         self.take_chunk(&mut chunk, at);
         self.keep_unread(data);
@@ -349,7 +352,8 @@ impl Answer {
         }
         if let Some(error) = &chunk.error {
             let error = self.excerpt(error);
-            self.error.get_or_insert(error);
+            let place = if chunk.is_error_guessed { &mut self.guessed } else { &mut self.error };
+            place.get_or_insert(error);
         }
         if let Some(aside) = &chunk.aside {
             let telling = if aside.is_message {

@@ -97,10 +97,17 @@ fn judge_answer(
         return Err(RequestError::Status(head.status, to));
     }
     if !(200..300).contains(&head.status) {
-        return Err(RequestError::Status(head.status, answer.error.clone().unwrap_or_default()));
+        let error = answer.error.as_ref().or(answer.guessed.as_ref());
+        return Err(RequestError::Status(head.status, error.cloned().unwrap_or_default()));
     }
     if let Some(error) = &answer.error {
         return Err(RequestError::InStream(error.clone()));
+    }
+    if let Some(guessed) = answer.guessed.take() {
+        if answer.finish.is_none() || answer.done_at.is_none() {
+            return Err(RequestError::InStream(guessed));
+        }
+        answer.note_oddity(Oddity::StrayText);
     }
     if let Some(what) = &answer.too_large {
         return Err(RequestError::TooLarge(what.clone()));

@@ -510,6 +510,27 @@ fn the_last_finish_reason_counts_where_text_came_behind_one() {
 }
 
 #[test]
+fn an_answer_that_ends_as_it_should_had_no_error_that_was_only_guessed() {
+    let (token, end) = GOOD.split_once("\n\n").unwrap();
+    for guess in [
+        r#"{"choices":[],"stats":{"errors":3}}"#,
+        r#"{"choices":[],"state":"failover"}"#,
+        r#"{"type":"tool.cancelled"}"#,
+        r#"{"code":500,"message":"one worker is gone"}"#,
+    ] {
+        ok(&format!("{token}\n\ndata: {guess}\n\n{end}"), "4", &[Oddity::StrayText]);
+        let cut = read(&format!("{token}\n\ndata: {guess}\n\ndata: [DONE]\n\n"));
+        assert!(matches!(cut.outcome, Outcome::Error(RequestError::InStream(_))), "{guess}");
+    }
+    ok(&format!("event: failover\n{GOOD}"), "4", &[]);
+    for none in ["N/A", "-", "No errors", "00000"] {
+        let frame = format!("data: {{\"choices\":[],\"error\":\"{none}\"}}");
+        let read = read(&format!("{token}\n\n{frame}\n\n{end}"));
+        assert_eq!(read.outcome, Outcome::Ok, "{none}");
+    }
+}
+
+#[test]
 fn a_whole_answer_has_ended_with_its_last_byte() {
     let check = |reason: &str, oddities: &[Oddity]| {
         let body =
