@@ -208,8 +208,8 @@ pub(crate) fn widen_by_unseen(limits: &ValidityLimits, tpot: &mut Distribution, 
 
 /// Widens the bounds of TPOT to what it can be where nobody says how many tokens came first.
 ///
-/// What nobody counted, or a proxy held back, makes a number doubtful, however wide the bound: the instrument did not
-/// fail, and the bound says what is known.
+/// What nobody counted, or a proxy held back, makes a number doubtful, however wide the bound: the
+/// instrument did not fail, and the bound says what is known.
 pub(crate) fn widen_by_uncounted(
     limits: &ValidityLimits,
     tpot: &mut Distribution,

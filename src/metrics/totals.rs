@@ -362,12 +362,13 @@ impl Totals {
     /// Returns the trend of output tokens over the window; `None` when too few requests
     /// completed in it to say.
     pub(crate) fn output_trend(&self) -> Option<Trend> {
-        let (arrived, spread) =
-            (Trend::of(&self.output_in(N_SLICES))?, Trend::of(&self.spread_output)?);
+        if !self.has_enough_for_trend() {
+            return None;
+        }
         // What goes on changing shows in both. Waves show in arrivals alone, and answers that end
         // behind the window, or not at all, in what is spread.
-        let trend = if spread.is_trending() { arrived } else { spread };
-        self.has_enough_for_trend().then_some(trend)
+        let spread = Trend::of(&self.spread_output)?;
+        if spread.is_trending() { Trend::of(&self.output_in(N_SLICES)) } else { Some(spread) }
     }
 
     /// Returns output tokens by equal parts of the window.

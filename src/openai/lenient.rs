@@ -57,11 +57,12 @@ fn read(fields: &Map<String, Value>, chunk: &mut Chunk<'static>) {
     let has_parts = fields.contains_key("choices") || fields.contains_key("usage");
     let part = |name: &str| choice.and_then(|choice| choice.get(name));
     let inside = || ["delta", "message"].into_iter().find_map(|name| part(name)?.get("error"));
-    let sure = error_of(fields, false)
+    let sure = error_of(fields)
         .or_else(|| part("error").and_then(error_words))
         .or_else(|| inside().and_then(error_words));
     chunk.is_error_guessed = sure.is_none();
-    if let Some(error) = sure.or_else(|| error_of(fields, is_bare)) {
+    let guessed = || if is_bare { guessed_error_of(fields) } else { None };
+    if let Some(error) = sure.or_else(guessed) {
         chunk.error = Some(Cow::Owned(error));
     } else if !has_parts {
         chunk.oddities.push(Oddity::KeepAlive);
@@ -378,7 +379,7 @@ const CODES: [&str; 7] =
 /// OpenAI puts an error under `error`; older vLLM answers `{"object":"error","message":…}`, others a
 /// message beside a code or a word that says so. What web frameworks put under `detail` may be
 /// anything: the end of the answer tells whether it is an error.
-fn error_of(fields: &Map<String, Value>, is_bare: bool) -> Option<String> {
+fn error_of(fields: &Map<String, Value>) -> Option<String> {
     let told = |name: &&str| {
         let value = field(fields, name)?;
         Some((value, error_words(value)?))
@@ -387,21 +388,20 @@ fn error_of(fields: &Map<String, Value>, is_bare: bool) -> Option<String> {
         let is_flag = value.is_boolean() || value.is_number();
         return if is_flag { message_of(fields).or(Some(error)) } else { Some(error) };
     }
-    let word = |name: &str| field(fields, name).and_then(Value::as_str).unwrap_or_default();
-    let says_error = |name: &&str| word(name).eq_ignore_ascii_case("error");
-    if ["object", "type"].iter().any(says_error) {
-        return Some(message_of(fields).unwrap_or_else(|| "error".to_owned()));
-    }
-    if !is_bare {
-        return None;
-    }
+    let says_error = |name: &&str| word_of(fields, name).eq_ignore_ascii_case("error");
+    let is_told = ["object", "type"].iter().any(says_error);
+    is_told.then(|| message_of(fields).unwrap_or_else(|| "error".to_owned()))
+}
+
+/// Returns the words of an object of no known form from which an error can only be guessed.
+fn guessed_error_of(fields: &Map<String, Value>) -> Option<String> {
     let nested = || {
         let inner = fields.values().filter_map(Value::as_object);
         inner
             .flat_map(|inner| ERRORS.iter().filter_map(|name| field(inner, name)))
             .find_map(error_words)
     };
-    let names = |name: &&str| names_failure(&word(name).to_ascii_lowercase());
+    let names = |name: &&str| names_failure(&word_of(fields, name).to_ascii_lowercase());
     let is_denied = |name: &&str| field(fields, name) == Some(&Value::Bool(false));
     let is_told = ["object", "type", "status", "state", "code"].iter().any(names)
         || ["success", "ok"].iter().any(is_denied)
@@ -415,6 +415,10 @@ fn error_of(fields: &Map<String, Value>, is_bare: bool) -> Option<String> {
         .or_else(|| fields.iter().find_map(|(name, value)| denied_call(name, value)))
         .or_else(|| words_of(fields, &ERROR_MESSAGES))
         .or_else(|| message_of(fields).filter(|_| has_code))
+}
+
+fn word_of<'v>(fields: &'v Map<String, Value>, name: &str) -> &'v str {
+    field(fields, name).and_then(Value::as_str).unwrap_or_default()
 }
 
 fn is_bad(code: i64) -> bool {
@@ -481,7 +485,7 @@ fn error_words(error: &Value) -> Option<String> {
     Some(match error {
         Value::String(text) => text.clone(),
         Value::Object(fields) => {
-            let words = message_of(fields).or_else(|| error_of(fields, false));
+            let words = message_of(fields).or_else(|| error_of(fields));
             let words = words.unwrap_or_else(|| whole(fields));
             match place_of(fields) {
                 Some(place) => format!("{place}: {words}"),
