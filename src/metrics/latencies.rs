@@ -696,26 +696,37 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_an_over_saturated_phase_left_waiting_makes_latencies_lower_bounds() {
+    /// A hundred requests of a phase that was ended after so many milliseconds, of which so many were
+    /// answered, each at two instants.
+    fn over_saturated(cut_at: u64, n_answered: u64, at: impl Fn(u64) -> [u64; 2]) -> Latencies {
         let mut latencies = Latencies::new(Seed(1));
         latencies.wait = Nanos::ZERO;
-        latencies.cut_at = vec![Some(Nanos::from_millis(3_000))];
-        for index in 0..20 {
-            let record = request(index, 0, 0, &[100, 110]);
+        latencies.cut_at = vec![Some(Nanos::from_millis(cut_at))];
+        for index in 0..100 {
+            let record = if index < n_answered {
+                request(index, 0, 0, &at(index))
+            } else {
+                let outcome = Outcome::Cancelled(CancelCause::OverSaturated);
+                RequestRecord { outcome, done: None, ..request(index, 0, 0, &[]) }
+            };
             latencies.push(&record, &RequestMetrics::of(&record), Nanos::ZERO);
         }
-        for index in 20..100 {
-            let mut record = request(index, 0, 0, &[]);
-            record.outcome = Outcome::Cancelled(CancelCause::OverSaturated);
-            record.done = None;
-            latencies.push(&record, &RequestMetrics::of(&record), Nanos::ZERO);
-        }
-        let least = latencies.at_least().unwrap();
+        latencies
+    }
+
+    fn judged_with_cut(latencies: Latencies) -> BTreeMap<MetricId, Distribution> {
         let (mut found, open) = latencies.distributions(&Counts::default());
         let limits = crate::metrics::tests::fixture::limits();
         crate::metrics::bounds::judge(&limits, &mut BTreeMap::new(), &mut found);
         crate::metrics::bounds::widen_by_cut(&limits, &mut found, &open);
+        found
+    }
+
+    #[test]
+    fn what_an_over_saturated_phase_left_waiting_makes_latencies_lower_bounds() {
+        let latencies = over_saturated(3_000, 20, |_| [100, 110]);
+        let least = latencies.at_least().unwrap();
+        let found = judged_with_cut(latencies);
         let ttft = &found[&MetricId::Ttft];
         let median = ttft.percentile(50.0).unwrap();
         assert_eq!((ttft.n, median.value, median.interval), (100, Some(least.ttft_ms[0]), None));
@@ -733,23 +744,8 @@ mod tests {
     /// waited, so that the median lies below the longest answer, far above its value.
     #[test]
     fn what_an_over_saturated_phase_left_waiting_is_no_fault_of_the_instrument() {
-        let mut latencies = Latencies::new(Seed(1));
-        latencies.wait = Nanos::ZERO;
-        latencies.cut_at = vec![Some(Nanos::from_millis(10))];
-        for index in 0..70 {
-            let record = request(index, 0, 0, &[100 + 10 * index, 1_000]);
-            latencies.push(&record, &RequestMetrics::of(&record), Nanos::ZERO);
-        }
-        for index in 70..100 {
-            let mut record = request(index, 0, 0, &[]);
-            record.outcome = Outcome::Cancelled(CancelCause::OverSaturated);
-            record.done = None;
-            latencies.push(&record, &RequestMetrics::of(&record), Nanos::ZERO);
-        }
-        let (mut found, open) = latencies.distributions(&Counts::default());
-        let limits = crate::metrics::tests::fixture::limits();
-        crate::metrics::bounds::judge(&limits, &mut BTreeMap::new(), &mut found);
-        crate::metrics::bounds::widen_by_cut(&limits, &mut found, &open);
+        let latencies = over_saturated(10, 70, |index| [100 + 10 * index, 1_000]);
+        let found = judged_with_cut(latencies);
         let ttft = &found[&MetricId::Ttft];
         let median = ttft.percentile(50.0).unwrap();
         let (low, high) = median.bound.unwrap();

@@ -357,14 +357,16 @@ mod tests {
         assert_eq!(CHOICE.extract(text, &spoken(text)).ok().as_deref(), expected, "{text:?}");
     }
 
+    fn check_among(offers: &[String], text: &str, expected: Option<&str>) {
+        let choice = Choice::new().unwrap();
+        assert_eq!(choice.find(text, offers).unwrap().as_deref(), expected, "{text:?}");
+    }
+
     #[test]
     fn a_letter_beyond_the_choices_and_that_of_a_name_are_none() {
         let offers = ["a virus", "dry palms", "C. elegans", "the mitochondria"];
         let offers = offers.map(str::to_owned);
-        let among = |text: &str, expected: Option<&str>| {
-            let choice = Choice::new().unwrap();
-            assert_eq!(choice.find(text, &offers).unwrap().as_deref(), expected, "{text:?}");
-        };
+        let among = |text: &str, expected: Option<&str>| check_among(&offers, text, expected);
         among("E. coli is a bacterium that lives in the gut. The answer is B.", Some("B"));
         among("E. coli is a bacterium that lives in the gut.", None);
         among("The answer is E. coli", None);
@@ -386,10 +388,7 @@ mod tests {
     #[test]
     fn a_letter_stands_before_the_text_of_its_choice() {
         let offers = ["London", "Paris", "A dog", "the hot dog"].map(str::to_owned);
-        let among = |text: &str, expected: Option<&str>| {
-            let choice = Choice::new().unwrap();
-            assert_eq!(choice.find(text, &offers).unwrap().as_deref(), expected, "{text:?}");
-        };
+        let among = |text: &str, expected: Option<&str>| check_among(&offers, text, expected);
         among("B Paris", Some("B"));
         among("**B paris.**", Some("B"));
         among("A London", Some("A"));
